@@ -1,0 +1,101 @@
+"""What may happen: every event type and version, frozen, in the past tense; a change carries the old and the new value.
+
+`type` and `version` are written by hand and never change their meaning: the log keeps them for ever. A new shape is a new
+version of the class plus a step in `domain/upcasters.py` and a golden file; the old class goes, its golden file stays.
+"""
+
+from domain.events.gateway import ConnectionSaved, MspAdded, PolicyChanged
+from domain.events.mapping import RelationCleared, RelationSet
+from domain.events.poller import (
+    CompanyObserved,
+    PollCompleted,
+    PollFailed,
+    ResourceCostChanged,
+    ResourceCountChanged,
+    ResourceDisappeared,
+    ResourceDiscovered,
+    ResourceRenamed,
+    SubscriptionObserved,
+    SubscriptionRenewalUnclear,
+    SubscriptionRenewed,
+)
+from domain.events.psa_writer import (
+    AdjustmentFailed,
+    AdjustmentParked,
+    AdjustmentPosted,
+    CatalogueReadFailed,
+    PsaAgreementObserved,
+    PsaCustomerObserved,
+    PsaProductObserved,
+    PsaRecordGone,
+    PsaUnitsObserved,
+    UnitsFoundEqual,
+)
+from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause
+
+Event = (
+    CompanyObserved
+    | SubscriptionObserved
+    | ResourceDiscovered
+    | ResourceCountChanged
+    | ResourceCostChanged
+    | ResourceRenamed
+    | ResourceDisappeared
+    | SubscriptionRenewed
+    | SubscriptionRenewalUnclear
+    | PollCompleted
+    | PollFailed
+    | PsaCustomerObserved
+    | PsaAgreementObserved
+    | PsaProductObserved
+    | PsaUnitsObserved
+    | PsaRecordGone
+    | CatalogueReadFailed
+    | AdjustmentPosted
+    | AdjustmentFailed
+    | AdjustmentParked
+    | UnitsFoundEqual
+    | RelationSet
+    | RelationCleared
+    | AdjustmentRequested
+    | AdjustmentSuperseded
+    | MspAdded
+    | ConnectionSaved
+    | PolicyChanged
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
+
+__all__ = [
+    "EVENT_TYPES",
+    "AdjustmentFailed",
+    "AdjustmentParked",
+    "AdjustmentPosted",
+    "AdjustmentRequested",
+    "AdjustmentSuperseded",
+    "CatalogueReadFailed",
+    "Cause",
+    "CompanyObserved",
+    "ConnectionSaved",
+    "Event",
+    "MspAdded",
+    "PolicyChanged",
+    "PollCompleted",
+    "PollFailed",
+    "PsaAgreementObserved",
+    "PsaCustomerObserved",
+    "PsaProductObserved",
+    "PsaRecordGone",
+    "PsaUnitsObserved",
+    "RelationCleared",
+    "RelationSet",
+    "ResourceCostChanged",
+    "ResourceCountChanged",
+    "ResourceDisappeared",
+    "ResourceDiscovered",
+    "ResourceRenamed",
+    "SubscriptionObserved",
+    "SubscriptionRenewalUnclear",
+    "SubscriptionRenewed",
+    "UnitsFoundEqual",
+]

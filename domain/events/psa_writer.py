@@ -1,0 +1,154 @@
+"""What the writer saw in the PSA and did to it. Units are whole numbers, as PSAs keep them."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar
+
+from domain.events.names import OdinNames, PsaNames
+from domain.keys import ConnectionId, PsaAgreementId, PsaCustomerId
+from domain.money import Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsaCustomerObserved:
+    """A PSA customer was seen for the first time or changed. Stream: psa-customer/<connection>/<customer>."""
+
+    type: ClassVar[str] = "PsaCustomerObserved"
+    version: ClassVar[int] = 1
+    psa_connection_id: ConnectionId
+    psa_customer_id: PsaCustomerId
+    psa_customer_name: str
+    previous_psa_customer_name: str | None
+    contact: str | None
+    active: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsaAgreementObserved:
+    """A PSA agreement was seen for the first time or changed. Only a recurring one can carry counted products.
+    Stream: psa-agreement/<connection>/<agreement>."""
+
+    type: ClassVar[str] = "PsaAgreementObserved"
+    version: ClassVar[int] = 1
+    psa_connection_id: ConnectionId
+    psa_customer_id: PsaCustomerId
+    psa_customer_name: str
+    psa_agreement_id: PsaAgreementId
+    psa_agreement_name: str
+    description: str | None
+    active: bool
+    recurring: bool
+    start_date: date
+    end_date: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsaProductObserved(PsaNames):
+    """A PSA product was seen for the first time or changed. Cost and price are per unit and billing period.
+    Stream of this and the next: psa-product/<connection>/<product>."""
+
+    type: ClassVar[str] = "PsaProductObserved"
+    version: ClassVar[int] = 1
+    vendor: str | None
+    period_type: str
+    active: bool
+    unit_cost: Money | None
+    unit_price: Money | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsaUnitsObserved(PsaNames):
+    """The units of a product were read, and differ from what was read before (None: never read before)."""
+
+    type: ClassVar[str] = "PsaUnitsObserved"
+    version: ClassVar[int] = 1
+    previous_units: int | None
+    units: int
+    on_date: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsaRecordGone:
+    """A customer, agreement or product is no longer in the PSA (or no longer shown to our user)."""
+
+    type: ClassVar[str] = "PsaRecordGone"
+    version: ClassVar[int] = 1
+    psa_connection_id: ConnectionId
+    level: str
+    record_id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueReadFailed:
+    """The catalogue could not be read whole; what was known stays. Stream: catalogue/<connection>."""
+
+    type: ClassVar[str] = "CatalogueReadFailed"
+    version: ClassVar[int] = 1
+    psa_connection_id: ConnectionId
+    kind: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentPosted(OdinNames, PsaNames):
+    """The PSA took one adjustment, and reading back agreed. units_before and units_after are those on the effective
+    date; prorated amounts are our own reckoning for the rest of that billing period.
+    Stream of this and the three below: adjustment/<request>."""
+
+    type: ClassVar[str] = "AdjustmentPosted"
+    version: ClassVar[int] = 1
+    request_id: str
+    operation_id: str
+    effective_date: date
+    unit_change: int
+    units_before: int
+    units_after: int
+    unit_cost_before: Money | None
+    unit_cost_after: Money | None
+    prorated_cost: Money | None
+    prorated_price: Money | None
+    proof: str
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentFailed(OdinNames, PsaNames):
+    """An adjustment did not go out and is tried again by itself. kind: unreachable, rate_limited, unauthorised,
+    rejected or outcome_unknown. next_try_at None: tried again when something changes."""
+
+    type: ClassVar[str] = "AdjustmentFailed"
+    version: ClassVar[int] = 1
+    request_id: str
+    kind: str
+    message: str
+    fix: str
+    attempt: int
+    target_units: int
+    next_try_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentParked(OdinNames, PsaNames):
+    """An adjustment waits for a person: the PSA refused it, or the change is too large, or evidence contradicts."""
+
+    type: ClassVar[str] = "AdjustmentParked"
+    version: ClassVar[int] = 1
+    request_id: str
+    kind: str
+    message: str
+    fix: str
+    attempt: int
+    target_units: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsFoundEqual(OdinNames, PsaNames):
+    """Nothing (more) had to be posted: the PSA has the target from the dates that the policy asks for."""
+
+    type: ClassVar[str] = "UnitsFoundEqual"
+    version: ClassVar[int] = 1
+    request_id: str
+    units: int
+    on_date: date

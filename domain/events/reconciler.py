@@ -1,0 +1,49 @@
+"""What the units should be: a wish for a product's units, and its replacement by a newer one."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from domain.events.names import OdinNames, PsaNames
+from domain.keys import CompanyId, ConnectionId, PsaProductId, ResourceId, SubscriptionId
+from domain.money import Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One linked resource and the count it adds to the target."""
+
+    connection_id: ConnectionId
+    company_id: CompanyId
+    subscription_id: SubscriptionId
+    resource_id: ResourceId
+    resource_name: str
+    count: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentRequested(OdinNames, PsaNames):
+    """A product shall have target_units (a target, never a difference). The ODIN names are those of the resource whose
+    change brought it about; causes lists all resources that feed the product. target_unit_cost None: leave the cost.
+    Stream of both: request/<PSA connection>/<product>."""
+
+    type: ClassVar[str] = "AdjustmentRequested"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    target_unit_cost: Money | None
+    reason: str
+    causes: tuple[Cause, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentSuperseded:
+    """An open request gave way to a newer one (superseded_by), or to none because the relation was cleared."""
+
+    type: ClassVar[str] = "AdjustmentSuperseded"
+    version: ClassVar[int] = 1
+    request_id: str
+    superseded_by: str | None
+    psa_connection_id: ConnectionId
+    psa_product_id: PsaProductId
+    reason: str

@@ -1,0 +1,40 @@
+"""A database -> the same database with today's tables, rights and roles; safe to run twice and from two places at once."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from psycopg2 import sql
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+
+from deploy.migrations.rights import ROLES
+
+# Any number of our own: two migrations of one cluster wait for each other.
+_LOCK = 7_426_001
+
+
+def migrate(url: str, role_password: str = "") -> None:
+    """Brings the database to the newest revision and makes the roles of the processes. With a role password the roles
+    sign in with it; without one they have none (trust or peer sign-in)."""
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _make_roles(connection, role_password)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()
+
+
+def _make_roles(connection: Connection, password: str) -> None:
+    """Roles belong to the whole cluster: another database's migration may be making the same one right now."""
+    cursor = connection.connection.cursor()
+    for role in ROLES:
+        create = sql.SQL(
+            "DO $$ BEGIN CREATE ROLE {} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+        )
+        cursor.execute(create.format(sql.Identifier(role)))
+        if password:
+            cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))

@@ -1,0 +1,37 @@
+"""Who may do what in the database: one role a process, with only the rights it needs.
+
+| role | may |
+|---|---|
+| trueup_<service> | everything in its own schema; append to and read the log; put work into the queue; read the set-up |
+| trueup_gateway | read reporting; write the set-up; append to and read the log |
+| trueup_relay | read the log, mark bells, move the queue |
+"""
+
+from alembic import op
+
+SERVICES = ("poller", "mapping", "reconciler", "psa_writer", "reporting")
+ROLES = tuple(f"trueup_{name}" for name in (*SERVICES, "gateway", "relay"))
+
+
+def grant(rights: str, on: str, *roles: str) -> None:
+    """Gives the rights on a table, schema or sequence to the roles."""
+    op.execute(f"GRANT {rights} ON {on} TO {', '.join(roles)}")
+
+
+def own_schema(service: str) -> None:
+    """Makes the schema of a service, with the table of its consumers' positions, and gives it to the service's role."""
+    op.execute(f"CREATE SCHEMA {service}")
+    grant("USAGE", f"SCHEMA {service}", f"trueup_{service}")
+    op.execute(
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {service} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO trueup_{service}"
+    )
+    op.execute(
+        f"""CREATE TABLE {service}.positions (
+            consumer text NOT NULL,
+            msp_id text NOT NULL,
+            position bigint NOT NULL,
+            stopped_at timestamptz,
+            stopped_reason text,
+            PRIMARY KEY (consumer, msp_id)
+        )"""
+    )

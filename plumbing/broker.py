@@ -1,0 +1,238 @@
+"""A queue -> calls of a nameko method: decoded here, tried again with pauses, given up with the cause kept.
+
+nameko by itself acknowledges a message whose handler raised and drops one it cannot decode, both without a trace; its
+event handlers cannot ask for quorum queues. So services use consume() of this module on queues of plumbing/topology.py:
+
+- the body is decoded by us: what is not JSON of the expected shape goes to trueup.dead with its raw bytes and the cause;
+- a handler that raises sends the message to a waiting queue and on return tries again, five times by default, then
+  trueup.dead. The count of tries travels in our own header, since brokers stop counting what is published anew;
+- a message that kills its worker is counted by the broker (delivery limit of the queue);
+- a broken connection is made again by itself; a failed acknowledgement means that the message comes again.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import amqp
+import orjson
+from kombu import Queue
+from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.exceptions import ContainerBeingKilled
+from nameko.messaging import Consumer as NamekoConsumer
+from nameko.messaging import QueueConsumer as NamekoQueueConsumer
+
+from domain.keys import MspId
+from plumbing import metrics, topology
+from plumbing.logs import correlated
+from plumbing.publisher import BrokerBlocked, Message, Publisher, PublishUnknown
+
+log = logging.getLogger(__name__)
+RETRY_CONFIG_KEY = "TRUEUP_RETRY_SECONDS"
+
+
+class BadMessage(Exception):
+    """The message is not of the shape its queue carries; trying again cannot help."""
+
+
+@dataclass(frozen=True)
+class Bell:
+    """Something was appended to the log of an MSP, up to this position."""
+
+    msp_id: MspId
+    upto: int
+
+    @classmethod
+    def parse(cls, body: Any) -> "Bell":
+        """The bell in a message body; BadMessage for any other shape."""
+        match body:
+            case {"msp_id": str(msp_id), "upto": int(upto)} if msp_id and type(upto) is int and upto > 0:
+                return cls(MspId(msp_id), upto)
+        raise BadMessage("a bell has msp_id and upto")
+
+
+class RawMessage(Protocol):
+    """What kombu delivers."""
+
+    body: bytes
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    content_type: str
+    channel: Any
+
+    def ack(self) -> None:
+        """Done: the broker may forget it."""
+
+    def reject(self) -> None:
+        """Not wanted: to the dead-letter exchange."""
+
+    def requeue(self) -> None:
+        """Back to the queue."""
+
+
+class QueueConsumer(NamekoQueueConsumer):  # type: ignore[misc]
+    """nameko's consumer thread, with undecoded delivery and acknowledgements that may fail."""
+
+    def get_consumers(self, consumer_cls: Callable[..., Any], channel: Any) -> Any:
+        """Consumers for all entrypoints; their queues and exchanges are declared again if someone deleted them."""
+        retries = self.container.config[RETRY_CONFIG_KEY]
+        topology.declare(self.amqp_uri, [provider.queue for provider in self._providers], retries)
+        for provider in self._providers:
+            consumer = consumer_cls(
+                queues=[provider.queue], on_message=partial(self.handle_message, provider, None), auto_declare=False
+            )
+            consumer.qos(prefetch_count=provider.prefetch or self.prefetch_count)
+            self._consumers[provider] = consumer
+        return self._consumers.values()
+
+    def handle_message(self, provider: "Consumer", _body: None, message: RawMessage) -> None:
+        """Hands the undecoded message to its entrypoint in a greenthread of its own."""
+        self.container.spawn_managed_thread(partial(provider.handle_message, message), identifier=provider.queue.name)
+
+    def ack_message(self, message: RawMessage) -> None:
+        """Acknowledges; when the connection is gone the broker delivers the message again by itself."""
+        _if_connected(message, message.ack)
+
+    def requeue_message(self, message: RawMessage) -> None:
+        """Gives the message back for anyone to take."""
+        _if_connected(message, message.requeue)
+
+    def reject_message(self, message: RawMessage) -> None:
+        """Sends the message to the dead-letter exchange by the broker's own hand."""
+        _if_connected(message, message.reject)
+
+    def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **kwargs: Any) -> None:
+        """Remembers that messages flow, for the health page."""
+        super().on_consume_ready(connection, channel, consumers, **kwargs)
+        self.container.config["consuming"] = True
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        """Remembers that no messages flow, and says so."""
+        self.container.config["consuming"] = False
+        log.warning("RabbitMQ cannot be reached", extra={"reason": str(exc), "next_try_seconds": interval})
+
+
+class Consumer(NamekoConsumer):  # type: ignore[misc]
+    """Decorates a service method as the handler of a queue. The method gets the body (decoded JSON) and the message id.
+    prefetch: how many messages one replica may hold at once (default: its workers)."""
+
+    queue_consumer = QueueConsumer()
+
+    def __init__(self, queue: Queue, prefetch: int = 0, **kwargs: Any) -> None:
+        self.prefetch = prefetch
+        super().__init__(queue, **kwargs)
+
+    def handle_message(self, message: RawMessage) -> None:
+        """Decodes the message and starts the method; what cannot be decoded is given up at once."""
+        try:
+            body = decoded(message)
+        except BadMessage as fault:
+            self._give_up(message, str(fault))
+            return
+        headers = {"correlation_id": message.properties.get("correlation_id", "")}
+        message_id = str(message.properties.get("message_id", ""))
+        try:
+            self.container.spawn_worker(
+                self,
+                (body, message_id),
+                {},
+                context_data=headers,
+                handle_result=partial(self.handle_result, message),
+            )
+        except ContainerBeingKilled:
+            self.queue_consumer.requeue_message(message)
+
+    def handle_message_processed(self, message: RawMessage, result: Any = None, exc_info: Any = None) -> None:
+        """After the method: acknowledged, or on its way to another try, or given up."""
+        if exc_info is None:
+            metrics.messages_handled.labels(self.queue.name, "done").inc()
+            self.queue_consumer.ack_message(message)
+            return
+        fault = exc_info[1]
+        log.warning("message failed", extra={"queue": self.queue.name, "reason": repr(fault)}, exc_info=exc_info)
+        retries: Sequence[int] = self.container.config[RETRY_CONFIG_KEY]
+        attempt = int(message.headers.get("x-attempt", 0))
+        if isinstance(fault, BadMessage) or attempt >= len(retries):
+            self._give_up(message, repr(fault))
+        else:
+            self._try_again(message, attempt, retries[attempt], repr(fault))
+
+    def _try_again(self, message: RawMessage, attempt: int, pause: int, cause: str) -> None:
+        metrics.messages_handled.labels(self.queue.name, "again").inc()
+        exchange = topology.wait_exchange(pause).name
+        self._move(message, exchange, {"x-attempt": attempt + 1, "x-cause": cause[:1000]})
+
+    def _give_up(self, message: RawMessage, cause: str) -> None:
+        metrics.messages_handled.labels(self.queue.name, "dead").inc()
+        log.error("message given up", extra={"queue": self.queue.name, "reason": cause})
+        attempt = int(message.headers.get("x-attempt", 0)) + 1
+        self._move(message, topology.DEAD.name, {"x-attempt": attempt, "x-cause": cause[:1000]})
+
+    def _move(self, message: RawMessage, exchange: str, headers: dict[str, Any]) -> None:
+        """Publishes the message elsewhere, then acknowledges it here: in doubt it is there twice, never gone."""
+        moved = Message(
+            exchange,
+            self.queue.name,
+            bytes(message.body) if not isinstance(message.body, str) else message.body.encode(),
+            message_id=str(message.properties.get("message_id", "")),
+            correlation_id=str(message.properties.get("correlation_id", "")),
+            content_type=message.content_type or "application/octet-stream",
+            headers=headers,
+        )
+        publisher = Publisher(self.queue_consumer.amqp_uri)
+        try:
+            refused = publisher.publish([moved])
+        except (ConnectionError, PublishUnknown, BrokerBlocked) as fault:
+            refused = {0: str(fault)}
+        finally:
+            publisher.close()
+        if refused:
+            log.error("message could not be moved", extra={"queue": self.queue.name, "reason": refused[0]})
+            self.queue_consumer.requeue_message(message)
+        else:
+            self.queue_consumer.ack_message(message)
+
+
+consume = Consumer.decorator
+
+
+def decoded(message: RawMessage) -> Any:
+    """The JSON in a message; BadMessage when it is none, is not sent as JSON, or is larger than a megabyte."""
+    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+    if len(body) > topology.LONGEST_MESSAGE:
+        raise BadMessage(f"{len(body)} bytes are more than a message may have")
+    if message.content_type != "application/json":
+        raise BadMessage(f"content type {message.content_type!r} instead of application/json")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise BadMessage(f"not JSON: {fault}") from fault
+
+
+def config(rabbitmq_url: str, retry_seconds: str, workers: int = 10, heartbeat: int = 30) -> dict[str, Any]:
+    """nameko's configuration for one service process."""
+    return {
+        AMQP_URI_CONFIG_KEY: rabbitmq_url,
+        RETRY_CONFIG_KEY: [int(pause) for pause in retry_seconds.split(",")],
+        "ACCEPT": ["json"],
+        "max_workers": workers,
+        "parent_calls_tracked": 1,
+        "heartbeat": heartbeat,
+        "serializer": "json",
+    }
+
+
+def correlated_with(worker_context_data: dict[str, Any]) -> Any:
+    """The correlation of the message in hand, for `with`."""
+    return correlated(worker_context_data.get("correlation_id"))
+
+
+def _if_connected(message: RawMessage, act: Callable[[], None]) -> None:
+    if message.channel is None or not message.channel.connection:
+        return
+    try:
+        act()
+    except (OSError, amqp.AMQPError) as error:
+        log.warning("the broker will deliver again", extra={"reason": str(error)})

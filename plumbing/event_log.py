@@ -1,0 +1,180 @@
+"""Events -> rows of the per-MSP, gap-free log, and back.
+
+Positions of an MSP have no gaps and rise in commit order: the counter in log.heads is raised by the same statement that
+writes the rows, and its row lock is held until the transaction ends. So a reader that remembers a position can never be
+overtaken by an event that turns up behind it. The price: one MSP's appends wait for each other, so append last, in a
+short transaction. Two writers that both believe they write the next event of a stream: the second gets StreamMoved.
+"""
+
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from psycopg2 import errors
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import IntegrityError
+
+from domain.codec import decode, encode
+from domain.envelope import Envelope, NewEvent
+from domain.keys import MspId
+
+_APPEND = """
+WITH head AS (
+    UPDATE log.heads SET position = position + %(how_many)s WHERE msp_id = %(msp_id)s
+    RETURNING position - %(how_many)s AS before
+)
+INSERT INTO log.events (msp_id, position, stream, stream_version, type, version, payload, occurred_at,
+                        recorded_at, correlation_id, caused_by, recorded_by, actor)
+SELECT %(msp_id)s, head.before + e.number, e.stream, e.stream_version, e.type, e.version, e.payload, e.occurred_at,
+       %(recorded_at)s, %(correlation_id)s, %(caused_by)s, %(recorded_by)s, %(actor)s
+FROM head, unnest(%(streams)s::text[], %(stream_versions)s::bigint[], %(types)s::text[], %(versions)s::smallint[],
+                  %(payloads)s::jsonb[], %(occurred)s::timestamptz[])
+     WITH ORDINALITY AS e (stream, stream_version, type, version, payload, occurred_at, number)
+RETURNING position
+"""
+_COPY_COLUMNS = (
+    "msp_id, position, stream, stream_version, type, version, payload, occurred_at, recorded_at,"
+    " correlation_id, caused_by, recorded_by, actor"
+)
+
+
+class UnknownMsp(Exception):
+    """No such MSP in this installation: add it with `trueup msp add`."""
+
+
+class StreamMoved(Exception):
+    """Someone else appended to the stream since it was read: read it again and decide anew."""
+
+
+def append(
+    connection: Connection,
+    msp_id: MspId,
+    events: Sequence[NewEvent],
+    *,
+    recorded_at: datetime,
+    recorded_by: str,
+    correlation_id: str,
+    caused_by: int | None = None,
+    actor: str = "",
+) -> int:
+    """The position of the last of the events, appended in one statement inside the caller's transaction. actor: the
+    person, key or service on whose behalf (default: recorded_by). UnknownMsp, StreamMoved."""
+    if not events:
+        return head(connection, msp_id)
+    parameters: dict[str, Any] = {
+        "how_many": len(events),
+        "msp_id": msp_id,
+        "recorded_at": recorded_at,
+        "correlation_id": correlation_id,
+        "caused_by": caused_by,
+        "recorded_by": recorded_by,
+        "actor": actor or recorded_by,
+        "streams": [e.stream for e in events],
+        "stream_versions": [e.stream_version for e in events],
+        "types": [e.event.type for e in events],
+        "versions": [e.event.version for e in events],
+        "payloads": [_json(e) for e in events],
+        "occurred": [e.occurred_at for e in events],
+    }
+    try:
+        written = connection.exec_driver_sql(_APPEND, parameters).scalars().all()
+    except IntegrityError as error:
+        raise _explained(error, msp_id) from error
+    if not written:
+        raise UnknownMsp(msp_id)
+    return int(max(written))
+
+
+def append_copied(
+    connection: Connection,
+    msp_id: MspId,
+    events: Sequence[NewEvent],
+    *,
+    recorded_at: datetime,
+    recorded_by: str,
+    correlation_id: str,
+) -> int:
+    """As append(), by COPY: for loads of thousands of events from a plain process. psycopg2 refuses COPY under eventlet."""
+    last = connection.scalar(
+        text("UPDATE log.heads SET position = position + :n WHERE msp_id = :msp_id RETURNING position"),
+        {"n": len(events), "msp_id": msp_id},
+    )
+    if last is None:
+        raise UnknownMsp(msp_id)
+    shared = (
+        _escaped(recorded_at.isoformat()),
+        _escaped(correlation_id),
+        "\\N",
+        _escaped(recorded_by),
+        _escaped(recorded_by),
+    )
+    lines = io.StringIO()
+    for position, e in enumerate(events, last - len(events) + 1):
+        own = (msp_id, str(position), e.stream, str(e.stream_version), e.event.type, str(e.event.version), _json(e))
+        lines.write("\t".join((*map(_escaped, own), e.occurred_at.isoformat(), *shared)))
+        lines.write("\n")
+    lines.seek(0)
+    try:
+        connection.connection.cursor().copy_expert(f"COPY log.events ({_COPY_COLUMNS}) FROM STDIN", lines)
+    except errors.UniqueViolation as error:
+        raise StreamMoved(str(error).splitlines()[0]) from error
+    return int(last)
+
+
+def head(connection: Connection, msp_id: MspId) -> int:
+    """The position of the MSP's newest event; 0 when there is none. UnknownMsp."""
+    position = connection.scalar(text("SELECT position FROM log.heads WHERE msp_id = :msp_id"), {"msp_id": msp_id})
+    if position is None:
+        raise UnknownMsp(msp_id)
+    return int(position)
+
+
+def read(
+    connection: Connection, msp_id: MspId, after: int, upto: int, types: Sequence[str] | None = None
+) -> list[Envelope]:
+    """The events at positions (after, upto], in order, decoded to their current versions; with types only those.
+    UnknownEvent when a newer program wrote one of them, BadPayload when one is damaged."""
+    rows = connection.execute(
+        text(
+            "SELECT * FROM log.events WHERE msp_id = :msp_id AND position > :after AND position <= :upto"
+            + (" AND type = ANY(:types)" if types is not None else "")
+            + " ORDER BY position"
+        ),
+        {"msp_id": msp_id, "after": after, "upto": upto, "types": list(types or ())},
+    )
+    return [envelope(row) for row in rows]
+
+
+def envelope(row: Row[Any]) -> Envelope:
+    """A row of log.events as an envelope."""
+    return Envelope(
+        msp_id=row.msp_id,
+        position=row.position,
+        event_id=row.event_id,
+        stream=row.stream,
+        stream_version=row.stream_version,
+        event=decode(row.type, row.version, row.payload),
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_at,
+        correlation_id=row.correlation_id,
+        caused_by=row.caused_by,
+        recorded_by=row.recorded_by,
+        actor=row.actor,
+    )
+
+
+def _json(new: NewEvent) -> str:
+    return orjson.dumps(encode(new.event)).decode()
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _explained(error: IntegrityError, msp_id: MspId) -> Exception:
+    detail = str(error.orig).splitlines()
+    if isinstance(error.orig, errors.UniqueViolation) and "events_stream_version" in str(error.orig):
+        return StreamMoved(f"{msp_id}: {detail[-1]}")
+    return error

@@ -1,0 +1,94 @@
+"""Environment -> one frozen settings object a process; the only place that reads the environment.
+
+Each field is read from TRUEUP_<FIELD NAME>. A missing or bad value ends the program with one line that says what to set.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+PREFIX: Final = "TRUEUP_"
+
+S = TypeVar("S", bound="Settings")
+
+
+class BadSettings(Exception):
+    """The settings are not usable; the message names each bad one and what to do."""
+
+
+def setting(default: Any = ..., *, help: str, secret: bool = False) -> Any:  # noqa: A002
+    """A settings field: its default (none: it must be set), what it is for, and whether it is shown masked."""
+    metadata = {"help": help, "secret": secret}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every process needs."""
+
+    database_url: str = setting(secret=True, help="postgresql://role:password@host:port/database")
+    rabbitmq_url: str = setting(secret=True, help="amqp://user:password@host:port/vhost")
+    host: str = setting("127.0.0.1", help="address that health, metrics and pages listen on")
+    port: int = setting(0, help="port of health and metrics (the gateway: of everything); 0 picks a free one")
+    log_level: str = setting("INFO", help="DEBUG, INFO, WARNING or ERROR")
+    clock_file: str = setting("", help="sandbox only: a file with the seconds that the clock is set forward")
+    sweep_seconds: Decimal = setting(Decimal(15), help="how often a consumer looks for bells that were lost")
+    retry_seconds: str = setting("10,10,60,240,600", help="pauses before a failed message is tried again, in seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutsideSettings(Settings):
+    """What the processes that call an outside API need as well."""
+
+    private_key: str = setting(secret=True, help="opens the connection secrets sealed for this service (base64)")
+    http_connect_seconds: Decimal = setting(Decimal(10), help="longest wait for a connection to an outside API")
+    http_read_seconds: Decimal = setting(Decimal(120), help="longest silence of an outside API")
+    http_total_seconds: Decimal = setting(Decimal(300), help="longest time for one call to an outside API")
+
+
+def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
+    """The settings of a process; BadSettings names every missing or unreadable one at once."""
+    given = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for f in fields(kind):
+        name = PREFIX + f.name.upper()
+        text = given.get(name, "")
+        if text:
+            try:
+                values[f.name] = _PARSERS[f.type](text)
+            except (ValueError, ArithmeticError, KeyError):
+                faults.append(f"{name} is {'not usable' if f.metadata['secret'] else repr(text)}: {f.metadata['help']}")
+        elif f.default is MISSING:
+            faults.append(f"{name} is not set: {f.metadata['help']}")
+    if faults:
+        raise BadSettings("\n".join(faults))
+    return kind(**values)
+
+
+def settings_or_exit(kind: type[S]) -> S:
+    """The settings of this process; when they are bad, says so on standard error and ends with status 2."""
+    try:
+        return read_settings(kind)
+    except BadSettings as bad:
+        sys.stderr.write(f"{bad}\n")
+        raise SystemExit(2) from None
+
+
+def masked(settings: Settings) -> dict[str, str]:
+    """The settings as they may be shown: secrets are replaced by whether they are set."""
+    return {
+        f.name: ("***" if value else "") if f.metadata.get("secret") else str(value)
+        for f in fields(settings)
+        for value in [getattr(settings, f.name)]
+    }
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, Decimal: Decimal, bool: _boolean}

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 
 def put(

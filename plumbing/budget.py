@@ -1,0 +1,187 @@
+"""(a name, its limits) -> leave to make one outside call now, shared by all replicas through PostgreSQL.
+
+Each limit counts calls in a sliding window, estimated from the running window and the one before it: never more than the
+limit in any window, to within the estimate's evenness, and one small row a limit. Slots bound how many calls run at once.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Engine, text
+
+from plumbing import metrics
+from plumbing.clock import Clock
+
+
+@dataclass(frozen=True)
+class Window:
+    """At most so many calls in any so many seconds."""
+
+    limit: int
+    seconds: int
+
+
+class BudgetSpent(Exception):
+    """No call is left for now; the next may be made at the given moment (UTC)."""
+
+    def __init__(self, name: str, until: datetime, reason: str) -> None:
+        super().__init__(f"{name}: {reason}; the next call may be made at {until.isoformat(timespec='seconds')}")
+        self.name, self.until, self.reason = name, until, reason
+
+
+class Budget:
+    """The call budget of one key to one outside API. name begins with the MSP: "<msp>/<connection>"."""
+
+    def __init__(self, engine: Engine, name: str, windows: Sequence[Window], clock: Clock, slots: int = 0) -> None:
+        self._engine, self._name, self._windows, self._clock, self._slots = engine, name, windows, clock, slots
+
+    def take(self, calls: int = 1) -> None:
+        """Takes leave for so many calls at once, or BudgetSpent and none is taken."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7426))"), {"name": self._name}
+            )
+            now = self._clock.now()
+            self._refuse_while_paused(connection, now)
+            for window in self._windows:
+                self._take(connection, window, calls, now)
+
+    def wait_and_take(self, longest: float) -> None:
+        """As take(), after waiting for leave up to so many seconds; BudgetSpent when that would not be enough."""
+        deadline = time.monotonic() + longest
+        while True:
+            try:
+                self.take()
+                return
+            except BudgetSpent as spent:
+                seconds = (spent.until - self._clock.now()).total_seconds()
+                if time.monotonic() + seconds > deadline:
+                    metrics.budget_waits.labels(self._name).inc()
+                    raise
+                time.sleep(max(0.05, seconds))
+
+    def left(self) -> dict[int, int]:
+        """Calls left in each window: {seconds: calls}."""
+        now = self._clock.now()
+        with self._engine.begin() as connection:
+            return {w.seconds: max(0, w.limit - self._used(connection, w, now)[0]) for w in self._windows}
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Stops all calls of all replicas for so long, as the other side asked; never shortens a longer pause."""
+        until = self._clock.now() + timedelta(seconds=seconds)
+        with self._engine.begin() as connection:
+            connection.execute(
+                text(
+                    """INSERT INTO budget.pauses AS p (name, until, reason) VALUES (:name, :until, :reason)
+                       ON CONFLICT (name) DO UPDATE SET until = excluded.until, reason = excluded.reason
+                       WHERE p.until < excluded.until"""
+                ),
+                {"name": self._name, "until": until, "reason": reason},
+            )
+
+    @contextmanager
+    def slot(self, of: str, longest_wait: float, longest_hold: float) -> Iterator[None]:
+        """One of the places for calls that run at once (of: what they are counted by, such as the entity). A holder that
+        died gives its place back after longest_hold seconds. BudgetSpent when none came free in time."""
+        name, holder = f"{self._name}/{of}", uuid4()
+        deadline = time.monotonic() + longest_wait
+        while not self._take_slot(name, holder, longest_hold):
+            if time.monotonic() > deadline:
+                raise BudgetSpent(name, self._clock.now() + timedelta(seconds=1), f"{self._slots} calls run already")
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            with self._engine.begin() as connection:
+                connection.execute(text("DELETE FROM budget.slots WHERE holder = :holder"), {"holder": holder})
+
+    def note(self, endpoint: str, outcome: str) -> None:
+        """Keeps count of a call that was made, by endpoint and hour, for the API budget page."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                text(
+                    """INSERT INTO budget.calls AS c (name, endpoint, hour, calls, failed, limited)
+                       VALUES (:name, :endpoint, date_trunc('hour', CAST(:now AS timestamptz)), 1, :failed, :limited)
+                       ON CONFLICT (name, endpoint, hour) DO UPDATE SET calls = c.calls + 1,
+                       failed = c.failed + excluded.failed, limited = c.limited + excluded.limited"""
+                ),
+                {
+                    "name": self._name,
+                    "endpoint": endpoint,
+                    "now": self._clock.now(),
+                    "failed": int(outcome != "answered"),
+                    "limited": int(outcome == "rate_limited"),
+                },
+            )
+
+    def _refuse_while_paused(self, connection: Connection, now: datetime) -> None:
+        row = connection.execute(
+            text("SELECT until, reason FROM budget.pauses WHERE name = :name AND until > :now"),
+            {"name": self._name, "now": now},
+        ).first()
+        if row:
+            raise BudgetSpent(self._name, row.until, row.reason)
+
+    def _take(self, connection: Connection, window: Window, calls: int, now: datetime) -> None:
+        used, began_at, used_now, used_before = self._used(connection, window, now)
+        if used + calls > window.limit:
+            # The window before loses weight as time goes on; at the latest both are over when two windows have passed.
+            wait = min(window.seconds, max(1.0, window.seconds * (used + calls - window.limit) / max(used, 1)))
+            until = now + timedelta(seconds=wait)
+            raise BudgetSpent(self._name, until, f"{window.limit} calls in {window.seconds} s are used up")
+        connection.execute(
+            text(
+                """INSERT INTO budget.windows (name, seconds, began_at, used, used_before)
+                   VALUES (:name, :seconds, :began_at, :used, :before)
+                   ON CONFLICT (name, seconds) DO UPDATE SET began_at = excluded.began_at, used = excluded.used,
+                   used_before = excluded.used_before"""
+            ),
+            {
+                "name": self._name,
+                "seconds": window.seconds,
+                "began_at": began_at,
+                "used": used_now + calls,
+                "before": used_before,
+            },
+        )
+
+    def _used(self, connection: Connection, window: Window, now: datetime) -> tuple[int, datetime, int, int]:
+        row = connection.execute(
+            text("SELECT began_at, used, used_before FROM budget.windows WHERE name = :name AND seconds = :seconds"),
+            {"name": self._name, "seconds": window.seconds},
+        ).first()
+        length = timedelta(seconds=window.seconds)
+        if row is None or now - row.began_at >= 2 * length or now < row.began_at:
+            return 0, now, 0, 0
+        began_at, used, before = row.began_at, row.used, row.used_before
+        if now - began_at >= length:
+            began_at, used, before = began_at + length, 0, used
+        share_of_before = 1 - (now - began_at) / length
+        return used + -(-int(before * share_of_before * 1000) // 1000), began_at, used, before
+
+    def _take_slot(self, name: str, holder: UUID, longest_hold: float) -> bool:
+        now = self._clock.now()
+        with self._engine.begin() as connection:
+            taken = connection.execute(
+                text(
+                    """INSERT INTO budget.slots AS s (name, slot, holder, until)
+                       SELECT :name, free.slot, :holder, :until FROM generate_series(1, :slots) AS free (slot)
+                       WHERE NOT EXISTS (SELECT FROM budget.slots o
+                                         WHERE o.name = :name AND o.slot = free.slot AND o.until > :now)
+                       ORDER BY free.slot LIMIT 1
+                       ON CONFLICT (name, slot) DO UPDATE SET holder = excluded.holder, until = excluded.until
+                       WHERE s.until <= :now"""
+                ),
+                {
+                    "name": name,
+                    "slots": self._slots,
+                    "holder": holder,
+                    "now": now,
+                    "until": now + timedelta(seconds=longest_hold),
+                },
+            )
+            return taken.rowcount > 0

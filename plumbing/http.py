@@ -1,0 +1,192 @@
+"""A request to an outside API -> its whole answer, or one failure of a named kind.
+
+Never retries, never follows a redirect, never waits longer than told, never takes more bytes than told. The kinds:
+unreachable (no or broken connection, time-out, 502, 503, 504), rate_limited (429), unauthorised (401), forbidden (403),
+malformed (an answer that is not what the API speaks) and rejected (any other status of 400 and above).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+from plumbing import metrics
+from plumbing.clock import Clock
+
+LARGEST_ANSWER = 64 * 2**20
+USER_AGENT = "Trueup/0.1"
+_KINDS = {
+    401: "unauthorised",
+    403: "forbidden",
+    429: "rate_limited",
+    502: "unreachable",
+    503: "unreachable",
+    504: "unreachable",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: to connect, of silence between two bytes, and in all; bytes in an answer (unpacked)."""
+
+    connect: float = 10
+    read: float = 120
+    total: float = 300
+    largest: int = LARGEST_ANSWER
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer with a status below 400."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class OutsideFailure(Exception):
+    """An outside API gave no usable answer. sent: whether the request may have reached it. retry_after: seconds it asked
+    for. status and body: what came, if anything (the body may hold personal data: do not log it)."""
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        sent: bool = True,
+        retry_after: float | None = None,
+        status: int | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind, self.message, self.sent = kind, message, sent
+        self.retry_after, self.status, self.body = retry_after, status, body
+
+
+class Http:
+    """A keep-alive session with one outside API. api: its name in metrics."""
+
+    def __init__(self, api: str, limits: Limits, clock: Clock) -> None:
+        self._api, self._limits, self._clock = api, limits, clock
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.update({"User-Agent": USER_AGENT})
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        endpoint: str,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> Answer:
+        """The answer to one request, sent once. endpoint: its name in metrics, without ids. OutsideFailure."""
+        began = time.monotonic()
+        outcome = "answered"
+        try:
+            return self._call(method, url, headers, params, body, auth, began + self._limits.total)
+        except OutsideFailure as failure:
+            outcome = failure.kind
+            raise
+        finally:
+            metrics.outside_calls.labels(self._api, endpoint, outcome).inc()
+            metrics.outside_seconds.labels(self._api, endpoint).observe(time.monotonic() - began)
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, Any] | None,
+        body: bytes | None,
+        auth: tuple[str, str] | None,
+        deadline: float,
+    ) -> Answer:
+        try:
+            response = self._session.request(
+                method,
+                url,
+                headers=headers,
+                params=params,
+                data=body,
+                auth=auth,
+                timeout=(self._limits.connect, self._limits.read),
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.exceptions.ConnectTimeout as error:
+            raise OutsideFailure("unreachable", "it took too long to connect", sent=False) from error
+        except requests.exceptions.ReadTimeout as error:
+            raise OutsideFailure("unreachable", f"no answer for {self._limits.read:g} s") from error
+        except requests.exceptions.ConnectionError as error:
+            sent = not _never_connected(error)
+            raise OutsideFailure("unreachable", _plainly(error), sent=sent) from error
+        except requests.exceptions.RequestException as error:
+            raise OutsideFailure("unreachable", _plainly(error), sent=False) from error
+        with response:
+            return self._judged(response, self._whole_body(response, deadline))
+
+    def _whole_body(self, response: requests.Response, deadline: float) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            for part in response.iter_content(65536):
+                parts.append(part)
+                size += len(part)
+                if size > self._limits.largest:
+                    raise OutsideFailure("malformed", f"the answer is larger than {self._limits.largest} bytes")
+                if time.monotonic() > deadline:
+                    raise OutsideFailure("unreachable", f"the answer took longer than {self._limits.total:g} s")
+        except requests.exceptions.RequestException as error:
+            raise OutsideFailure("unreachable", f"the answer broke off: {_plainly(error)}") from error
+        body = b"".join(parts)
+        announced = response.headers.get("Content-Length")
+        if (
+            announced
+            and announced.isdigit()
+            and "Content-Encoding" not in response.headers
+            and len(body) < int(announced)
+        ):
+            raise OutsideFailure("unreachable", f"the answer broke off after {len(body)} of {announced} bytes")
+        return body
+
+    def _judged(self, response: requests.Response, body: bytes) -> Answer:
+        status = response.status_code
+        if status < 300:
+            return Answer(status, response.headers, body)
+        if status < 400:
+            raise OutsideFailure("malformed", f"answered with a redirect ({status}); check the address", status=status)
+        raise OutsideFailure(
+            _KINDS.get(status, "unreachable" if status >= 520 else "rejected"),
+            f"status {status}",
+            retry_after=self._retry_after(response.headers.get("Retry-After", "")),
+            status=status,
+            body=body,
+        )
+
+    def _retry_after(self, text: str) -> float | None:
+        """Seconds from either form of the header (RFC 9110 section 10.2.3); None when there is none or it is no sense."""
+        if text.isdigit():
+            return float(text)
+        try:
+            moment = parsedate_to_datetime(text)
+            return max(0.0, (moment - self._clock.now()).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+
+def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
+    """Whether the connection was never made, so that nothing can have been sent."""
+    cause: BaseException | None = error.args[0] if error.args and isinstance(error.args[0], BaseException) else None
+    reason = getattr(cause, "reason", cause)
+    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
+
+
+def _plainly(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]

@@ -1,0 +1,86 @@
+"""(MSP, connection) -> its settings, policies and opened secrets, as people set them up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from domain.keys import ConnectionId, MspId
+from plumbing.secrets import unseal
+
+
+@dataclass(frozen=True)
+class Msp:
+    """One managed service provider. Its billing days are days in its time zone (IANA name)."""
+
+    msp_id: MspId
+    name: str
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class OutsideConnection:
+    """One marketplace (kind odin) or PSA (kind autotask) account. version rises with every change."""
+
+    msp_id: MspId
+    connection_id: ConnectionId
+    kind: str
+    settings: dict[str, Any]
+    sealed: dict[str, str]
+    version: int
+    saved_at: datetime
+
+    def secret(self, private_key: str, name: str) -> str:
+        """A secret in clear; NotForUs when it was not sealed for us, KeyError when it was never set."""
+        return unseal(private_key, self.msp_id, self.connection_id, name, self.sealed[name])
+
+
+def msp(connection: Connection, msp_id: MspId) -> Msp:
+    """The MSP; KeyError when there is none."""
+    row = connection.execute(
+        text("SELECT msp_id, name, time_zone FROM setup.msps WHERE msp_id = :msp_id"), {"msp_id": msp_id}
+    ).first()
+    if row is None:
+        raise KeyError(msp_id)
+    return Msp(*row)
+
+
+def connections(connection: Connection, kind: str) -> list[OutsideConnection]:
+    """All connections of a kind, of all MSPs."""
+    rows = connection.execute(
+        text("SELECT * FROM setup.connections WHERE kind = :kind ORDER BY msp_id, connection_id"), {"kind": kind}
+    )
+    return [_connection(row) for row in rows]
+
+
+def connection_of(connection: Connection, msp_id: MspId, connection_id: ConnectionId) -> OutsideConnection:
+    """One connection; KeyError when there is none."""
+    row = connection.execute(
+        text("SELECT * FROM setup.connections WHERE msp_id = :msp_id AND connection_id = :connection_id"),
+        {"msp_id": msp_id, "connection_id": connection_id},
+    ).first()
+    if row is None:
+        raise KeyError(f"{msp_id}/{connection_id}")
+    return _connection(row)
+
+
+def policy(connection: Connection, msp_id: MspId, name: str, default: str) -> str:
+    """The value of a policy of the MSP, or the default."""
+    value = connection.scalar(
+        text("SELECT value FROM setup.policies WHERE msp_id = :msp_id AND policy = :policy"),
+        {"msp_id": msp_id, "policy": name},
+    )
+    return default if value is None else str(value)
+
+
+def _connection(row: Row[Any]) -> OutsideConnection:
+    return OutsideConnection(
+        MspId(row.msp_id),
+        ConnectionId(row.connection_id),
+        row.kind,
+        row.settings,
+        row.sealed,
+        row.version,
+        row.saved_at,
+    )

@@ -72,7 +72,7 @@ class RawMessage(Protocol):
         """Back to the queue."""
 
 
-class QueueConsumer(NamekoQueueConsumer):  # type: ignore[misc]
+class QueueConsumer(NamekoQueueConsumer):
     """nameko's consumer thread, with undecoded delivery and acknowledgements that may fail."""
 
     def get_consumers(self, consumer_cls: Callable[..., Any], channel: Any) -> Any:
@@ -114,7 +114,7 @@ class QueueConsumer(NamekoQueueConsumer):  # type: ignore[misc]
         log.warning("RabbitMQ cannot be reached", extra={"reason": str(exc), "next_try_seconds": interval})
 
 
-class Consumer(NamekoConsumer):  # type: ignore[misc]
+class Consumer(NamekoConsumer):
     """Decorates a service method as the handler of a queue. The method gets the body (decoded JSON) and the message id.
     prefetch: how many messages one replica may hold at once (default: its workers)."""
 

@@ -6,12 +6,16 @@ malformed (an answer that is not what the API speaks) and rejected (any other st
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
+from eventlet.patcher import is_monkey_patched
+from eventlet.timeout import Timeout
+from urllib3.exceptions import DecodeError, HTTPError
 
 from plumbing import metrics
 from plumbing.clock import Clock
@@ -90,7 +94,10 @@ class Http:
         began = time.monotonic()
         outcome = "answered"
         try:
-            return self._call(method, url, headers, params, body, auth, began + self._limits.total)
+            with _in_time(self._limits.total):
+                return self._call(
+                    method, url, began + self._limits.total, headers=headers, params=params, data=body, auth=auth
+                )
         except OutsideFailure as failure:
             outcome = failure.kind
             raise
@@ -98,27 +105,15 @@ class Http:
             metrics.outside_calls.labels(self._api, endpoint, outcome).inc()
             metrics.outside_seconds.labels(self._api, endpoint).observe(time.monotonic() - began)
 
-    def _call(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        params: Mapping[str, Any] | None,
-        body: bytes | None,
-        auth: tuple[str, str] | None,
-        deadline: float,
-    ) -> Answer:
+    def _call(self, method: str, url: str, deadline: float, **request: Any) -> Answer:
         try:
             response = self._session.request(
                 method,
                 url,
-                headers=headers,
-                params=params,
-                data=body,
-                auth=auth,
                 timeout=(self._limits.connect, self._limits.read),
                 allow_redirects=False,
                 stream=True,
+                **request,
             )
         except requests.exceptions.ConnectTimeout as error:
             raise OutsideFailure("unreachable", "it took too long to connect", sent=False) from error
@@ -133,28 +128,22 @@ class Http:
             return self._judged(response, self._whole_body(response, deadline))
 
     def _whole_body(self, response: requests.Response, deadline: float) -> bytes:
+        """Reads what is there, piece by piece: a trickle of single bytes must not outlast the deadline."""
         parts: list[bytes] = []
         size = 0
         try:
-            for part in response.iter_content(65536):
+            while part := response.raw.read1(65536, decode_content=True):
                 parts.append(part)
                 size += len(part)
                 if size > self._limits.largest:
                     raise OutsideFailure("malformed", f"the answer is larger than {self._limits.largest} bytes")
                 if time.monotonic() > deadline:
                     raise OutsideFailure("unreachable", f"the answer took longer than {self._limits.total:g} s")
-        except requests.exceptions.RequestException as error:
+        except DecodeError as error:
+            raise OutsideFailure("malformed", _plainly(error)) from error
+        except (HTTPError, OSError) as error:
             raise OutsideFailure("unreachable", f"the answer broke off: {_plainly(error)}") from error
-        body = b"".join(parts)
-        announced = response.headers.get("Content-Length")
-        if (
-            announced
-            and announced.isdigit()
-            and "Content-Encoding" not in response.headers
-            and len(body) < int(announced)
-        ):
-            raise OutsideFailure("unreachable", f"the answer broke off after {len(body)} of {announced} bytes")
-        return body
+        return b"".join(parts)
 
     def _judged(self, response: requests.Response, body: bytes) -> Answer:
         status = response.status_code
@@ -179,6 +168,17 @@ class Http:
             return max(0.0, (moment - self._clock.now()).total_seconds())
         except (ValueError, TypeError):
             return None
+
+
+@contextmanager
+def _in_time(seconds: float) -> Iterator[None]:
+    """Under eventlet, ends the call after so many seconds wherever it stands, such as in headers that trickle in."""
+    if not is_monkey_patched("socket"):
+        yield
+        return
+    failure = OutsideFailure("unreachable", f"the answer took longer than {seconds:g} s")
+    with Timeout(seconds, failure):
+        yield
 
 
 def _never_connected(error: requests.exceptions.ConnectionError) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from domain.keys import ConnectionId, MspId
+from domain.policies import POLICIES
 from plumbing.secrets import unseal
 
 
@@ -65,13 +66,13 @@ def connection_of(connection: Connection, msp_id: MspId, connection_id: Connecti
     return _connection(row)
 
 
-def policy(connection: Connection, msp_id: MspId, name: str, default: str) -> str:
-    """The value of a policy of the MSP, or the default."""
+def policy(connection: Connection, msp_id: MspId, name: str) -> str:
+    """The value of a policy of the MSP, or its default."""
     value = connection.scalar(
         text("SELECT value FROM setup.policies WHERE msp_id = :msp_id AND policy = :policy"),
         {"msp_id": msp_id, "policy": name},
     )
-    return default if value is None else str(value)
+    return POLICIES[name].default if value is None else str(value)
 
 
 def _connection(row: Row[Any]) -> OutsideConnection:

@@ -94,7 +94,8 @@ class CatalogueReadFailed:
 @dataclass(frozen=True, kw_only=True)
 class AdjustmentPosted(OdinNames, PsaNames):
     """The PSA took one adjustment, and reading back agreed. units_before and units_after are those on the effective
-    date; prorated amounts are our own reckoning for the rest of that billing period.
+    date; prorated amounts are our own reckoning for the rest of that billing period. completes_request: with this one
+    the request is done (a plan of two dates takes two adjustments).
     Stream of this and the three below: adjustment/<request>."""
 
     type: ClassVar[str] = "AdjustmentPosted"
@@ -111,6 +112,7 @@ class AdjustmentPosted(OdinNames, PsaNames):
     prorated_price: Money | None
     proof: str
     attempt: int
+    completes_request: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ class AdjustmentParked(OdinNames, PsaNames):
 
 @dataclass(frozen=True, kw_only=True)
 class UnitsFoundEqual(OdinNames, PsaNames):
-    """Nothing (more) had to be posted: the PSA has the target from the dates that the policy asks for."""
+    """Nothing had to be posted: the PSA has the target already, from the dates that the policy asks for."""
 
     type: ClassVar[str] = "UnitsFoundEqual"
     version: ClassVar[int] = 1

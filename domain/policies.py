@@ -1,0 +1,48 @@
+"""Names of what an MSP may decide -> allowed values and defaults: one table for all services, pages and commands."""
+
+from dataclasses import dataclass
+
+
+class BadPolicy(ValueError):
+    """There is no such policy, or it cannot have this value."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One decision of an MSP. values: what it may be; empty: any whole number of at least `least`."""
+
+    default: str
+    values: tuple[str, ...]
+    help: str
+    least: int = 0
+
+    def check(self, name: str, value: str) -> str:
+        """The value, when the policy may have it; BadPolicy with what is allowed otherwise."""
+        if self.values and value not in self.values:
+            raise BadPolicy(f"{name} is one of {', '.join(self.values)}, not {value!r}")
+        if not self.values and not (value.isdecimal() and int(value) >= self.least):
+            raise BadPolicy(f"{name} is a whole number of at least {self.least}, not {value!r}")
+        return value
+
+
+POLICIES: dict[str, Policy] = {
+    "increase_effective": Policy("today", ("today", "next_period"), "the day from which more units count"),
+    "decrease_effective": Policy("next_period", ("next_period", "today"), "the day from which fewer units count"),
+    "posted_period": Policy(
+        "next_unposted", ("next_unposted", "refuse"), "what to do when the day's period is invoiced"
+    ),
+    "unit_cost": Policy("post", ("post", "report"), "whether a changed cost goes to the PSA or only into the reports"),
+    "ended_after_polls": Policy("2", (), "complete polls without a resource until its count is taken as 0", least=1),
+    "largest_change_units": Policy("50", (), "a change of more units waits for a person, unless ...", least=1),
+    "largest_change_percent": Policy("50", (), "... it is at most this share of the units there are", least=1),
+    "largest_change_per_hour": Policy(
+        "5000", (), "units changed in an hour, summed without sign, before all wait", least=1
+    ),
+}
+
+
+def policy_value(name: str, value: str) -> str:
+    """The value for the named policy, checked; BadPolicy."""
+    if name not in POLICIES:
+        raise BadPolicy(f"there is no policy {name!r}; there are {', '.join(POLICIES)}")
+    return POLICIES[name].check(name, value)

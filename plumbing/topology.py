@@ -17,6 +17,8 @@ from domain.events import EVENT_TYPES
 
 DELIVERY_LIMIT = 5
 LONGEST_MESSAGE = 2**20
+# The kinds of work there are: they are declared before their first reader runs, so nothing is ever unroutable.
+WORK_QUEUES = ("poller.polls", "psa_writer.posts", "psa_writer.catalogue")
 
 BELLS = Exchange("trueup.bells", type="topic", durable=True)
 WORK = Exchange("trueup.work", type="direct", durable=True)

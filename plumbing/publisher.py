@@ -75,6 +75,11 @@ class Publisher:
         """Why the broker takes no messages; empty when it does."""
         return self._blocked
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker was there at the last beat or publish."""
+        return self._connection is not None and self._connection.connected
+
     def close(self) -> None:
         """Forgets the connection; the next publish makes a new one."""
         connection, self._connection, self._channel = self._connection, None, None

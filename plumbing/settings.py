@@ -49,6 +49,22 @@ class OutsideSettings(Settings):
     http_total_seconds: Decimal = setting(Decimal(300), help="longest time for one call to an outside API")
 
 
+@dataclass(frozen=True, kw_only=True)
+class OperatorSettings(Settings):
+    """What the operator's command needs: it seals connection secrets for the services that open them."""
+
+    poller_public_key: str = setting("", help="public key of the poller, made by `trueup new-key`")
+    psa_writer_public_key: str = setting("", help="public key of the writer, made by `trueup new-key`")
+
+    def public_keys(self) -> dict[str, str]:
+        """The public key of each service that opens secrets; BadSettings when one is not set."""
+        keys = {"poller": self.poller_public_key, "psa_writer": self.psa_writer_public_key}
+        missing = [f"{PREFIX}{service.upper()}_PUBLIC_KEY" for service, key in keys.items() if not key]
+        if missing:
+            raise BadSettings(f"set {' and '.join(missing)}: the public halves of the keys from `trueup new-key`")
+        return keys
+
+
 def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
     """The settings of a process; BadSettings names every missing or unreadable one at once."""
     given = os.environ if environment is None else environment

@@ -31,7 +31,7 @@ from domain.events.psa_writer import (
     PsaUnitsObserved,
     UnitsFoundEqual,
 )
-from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause
+from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
 
 Event = (
     CompanyObserved
@@ -59,6 +59,7 @@ Event = (
     | RelationCleared
     | AdjustmentRequested
     | AdjustmentSuperseded
+    | PlanRefused
     | MspAdded
     | ConnectionSaved
     | PolicyChanged
@@ -79,6 +80,7 @@ __all__ = [
     "ConnectionSaved",
     "Event",
     "MspAdded",
+    "PlanRefused",
     "PolicyChanged",
     "PollCompleted",
     "PollFailed",

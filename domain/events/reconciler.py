@@ -1,4 +1,4 @@
-"""What the units should be: a wish for a product's units, and its replacement by a newer one."""
+"""What the units should be: a wish for a product's units, its replacement by a newer one, or why there can be none."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -47,3 +47,15 @@ class AdjustmentSuperseded:
     psa_connection_id: ConnectionId
     psa_product_id: PsaProductId
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRefused(OdinNames, PsaNames):
+    """The counts that feed a product cannot become units, so nothing is asked for it (an open request gave way to none)
+    until they can: the next AdjustmentRequested of the product, or the clearing of its last relation, ends this.
+    The ODIN names are those of a resource that stands in the way. Stream: request/<PSA connection>/<product>."""
+
+    type: ClassVar[str] = "PlanRefused"
+    version: ClassVar[int] = 1
+    reason: str
+    fix: str

@@ -171,6 +171,8 @@ class EmbeddedPostgres:
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
     def _create(self, binaries: Path, data: Path, account: pwd.struct_passwd | None) -> None:
+        if data.exists() and any(data.iterdir()):
+            raise ServerError(f"{data} holds files that are not PostgreSQL's: move them away, or choose another folder")
         password = secrets.token_urlsafe(18)
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         word = data.parent / f".{data.name}.password"

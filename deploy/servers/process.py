@@ -55,8 +55,12 @@ class Detached:
                 **run_as(account),
             )
         _children[child.pid] = child
-        write_private(self.record, json.dumps({"pid": child.pid, "began": began(child.pid)}))
+        self.adopt(child.pid)
         return child.pid
+
+    def adopt(self, pid: int) -> None:
+        """Records a process that runs already, so that it is known again."""
+        write_private(self.record, json.dumps({"pid": pid, "began": began(pid)}))
 
     @property
     def pid(self) -> int | None:

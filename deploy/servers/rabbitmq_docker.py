@@ -24,7 +24,7 @@ class RabbitmqContainer:
     def __init__(self, folder: Path, port: int | None = None, management_port: int | None = None) -> None:
         self.folder = folder.absolute()
         self.name = f"trueup-rabbitmq-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]}"
-        self._wanted = {"port": port or 5672, "management_port": management_port or 15672}
+        self._wanted = {"port": port, "management_port": management_port}
 
     @property
     def url(self) -> str:
@@ -55,6 +55,10 @@ class RabbitmqContainer:
         """Stops the container in order; its data stay."""
         if self._state() == "running":
             _docker("stop", self.name)
+
+    def flush(self) -> None:
+        """Writes the node's register of quorum queues to disk now; see `PrivateRabbitmq.flush`."""
+        self.ctl("eval", "[dets:sync(Table) || Table <- dets:all()].")
 
     def kill(self) -> None:
         """Ends the server at once, as a power cut would."""

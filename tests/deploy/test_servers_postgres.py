@@ -1,0 +1,123 @@
+"""Our own PostgreSQL: started, found again, killed, restarted; what was committed stays."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from deploy.servers import ServerError
+from deploy.servers.postgres import EmbeddedPostgres, GivenPostgres, find_postgres
+from tests.servers import with_path
+
+
+def _run(server: EmbeddedPostgres, statement: str) -> list[tuple[object, ...]]:
+    with closing(psycopg2.connect(server.url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_starting_twice_leaves_the_server_that_runs(own_postgres: EmbeddedPostgres) -> None:
+    # given
+    first = own_postgres.process.pid
+
+    # when
+    own_postgres.start()
+
+    # then
+    assert own_postgres.process.pid == first
+
+
+def test_another_process_finds_the_server_by_its_folder(own_postgres: EmbeddedPostgres) -> None:
+    # when
+    found = EmbeddedPostgres(own_postgres.folder)
+
+    # then
+    assert found.is_running()
+    assert found.url == own_postgres.url
+
+
+def test_what_was_committed_survives_a_kill_and_a_restart(own_postgres: EmbeddedPostgres) -> None:
+    # given
+    _run(own_postgres, "CREATE TABLE kept (units int)")
+    _run(own_postgres, "INSERT INTO kept VALUES (12)")
+    url = own_postgres.url
+
+    # when
+    own_postgres.kill()
+    down = own_postgres.is_running()
+    own_postgres.start()
+    own_postgres.restart()
+
+    # then
+    assert not down
+    assert own_postgres.url == url
+    assert _run(own_postgres, "SELECT units FROM kept") == [(12,)]
+
+
+def test_a_stop_does_not_wait_for_clients_that_stay(own_postgres: EmbeddedPostgres) -> None:
+    # given
+    with closing(psycopg2.connect(own_postgres.url)) as client:
+        # when
+        own_postgres.stop()
+
+        # then
+        assert not own_postgres.is_running()
+        with pytest.raises(psycopg2.OperationalError):
+            client.cursor().execute("SELECT 1")
+
+
+def test_a_lock_file_that_names_a_stranger_does_not_keep_the_server_down(own_postgres: EmbeddedPostgres) -> None:
+    # given: the server died, and its process id belongs to somebody else by now
+    data = own_postgres.folder / "data"
+    lock = (data / "postmaster.pid").read_text().splitlines()
+    own_postgres.kill()
+    (data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lock[1:]]) + "\n")
+
+    # when
+    own_postgres.start()
+
+    # then
+    assert own_postgres.is_running()
+
+
+def test_a_folder_the_server_cannot_use_is_named_with_the_reason(own_folder: Path) -> None:
+    # given
+    server = EmbeddedPostgres(own_folder / "postgres")
+    (own_folder / "postgres" / "data").mkdir(parents=True)
+    (own_folder / "postgres" / "data" / "stranger.txt").write_text("mine")
+
+    # when / then
+    with pytest.raises(ServerError, match="data"):
+        server.start()
+    assert (own_folder / "postgres" / "data" / "stranger.txt").read_text() == "mine"
+
+
+def test_a_given_server_with_a_wrong_password_is_refused_without_showing_the_password(
+    own_postgres: EmbeddedPostgres, own_folder: Path
+) -> None:
+    # given
+    url = own_postgres.url.replace(own_postgres.url.split(":")[2].split("@")[0], "not-the-word")
+    server = find_postgres(url, own_folder / "unused")
+
+    # when / then
+    with pytest.raises(ServerError, match="password authentication failed") as refusal:
+        server.start()
+    assert "not-the-word" not in str(refusal.value)
+
+
+def test_stopping_leaves_a_given_server_alone(own_postgres: EmbeddedPostgres) -> None:
+    # given
+    given = GivenPostgres(own_postgres.url)
+    given.start()
+
+    # when
+    given.stop()
+
+    # then
+    assert own_postgres.is_running()
+
+
+def test_no_database_of_that_name_is_a_server_that_does_not_run(own_postgres: EmbeddedPostgres) -> None:
+    assert not GivenPostgres(with_path(own_postgres.url, "nowhere")).is_running()

@@ -12,6 +12,7 @@ from deploy.migrations.rights import ROLES
 
 # Any number of our own: two migrations of one cluster wait for each other.
 _LOCK = 7_426_001
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(url: str, role_password: str = "") -> None:
@@ -19,7 +20,7 @@ def migrate(url: str, role_password: str = "") -> None:
     sign in with it; without one they have none (trust or peer sign-in)."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool)
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _make_roles(connection, role_password)

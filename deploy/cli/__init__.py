@@ -1,0 +1,174 @@
+"""`trueup`: what an operator does with an installation; each command says what it did, or what is wrong and what to do."""
+
+import sys
+
+import click
+
+from deploy.cli.doctor import doctor
+from deploy.cli.failures import failures
+from deploy.cli.installation import Installation, told
+from deploy.cli.relations import relations
+from deploy.cli.replay import replay
+from deploy.migrate import migrate as migrate_database
+from domain.keys import ConnectionId, MspId
+from domain.policies import POLICIES
+from gateway.set_up import KINDS
+from plumbing.secrets import new_key_pair
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Operate a Trueup installation. Settings come from TRUEUP_DATABASE_URL (the owner's), TRUEUP_RABBITMQ_URL and the
+    public keys TRUEUP_POLLER_PUBLIC_KEY and TRUEUP_PSA_WRITER_PUBLIC_KEY; after `make up`, load them with
+    `. .trueup/environment`."""
+    context.obj = Installation()
+
+
+@main.command()
+@click.option("--role-password", envvar="TRUEUP_ROLE_PASSWORD", default="", help="Password of the processes' roles.")
+@click.pass_obj
+@told
+def migrate(house: Installation, role_password: str) -> None:
+    """Bring the database to today's tables, rights and roles."""
+    migrate_database(house.settings.database_url, role_password)
+    click.echo("The database is up to date.")
+
+
+@main.command("new-key")
+def new_key() -> None:
+    """Make a key pair for a service: the private half for its TRUEUP_PRIVATE_KEY, the public half for everyone."""
+    private, public = new_key_pair()
+    click.echo(f"private {private}\npublic  {public}")
+
+
+@main.group()
+def msp() -> None:
+    """MSPs of this installation."""
+
+
+@msp.command("add")
+@click.argument("msp_id")
+@click.option("--name", required=True, help="The MSP's name.")
+@click.option("--time-zone", required=True, help="Its billing days are days here, such as Europe/Berlin.")
+@click.pass_obj
+@told
+def msp_add(house: Installation, msp_id: str, name: str, time_zone: str) -> None:
+    """Add an MSP."""
+    house.set_up.add_msp(msp_id, name, time_zone)
+    click.echo(f"MSP {msp_id} added. Next: trueup connection set {msp_id} odin --kind odin --help")
+
+
+@main.group()
+def connection() -> None:
+    """Marketplace and PSA connections."""
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if any(not separator for _, separator, _ in pairs):
+        raise click.UsageError("give settings as NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+@connection.command("set")
+@click.argument("msp_id")
+@click.argument("connection_id")
+@click.option("--kind", type=click.Choice(list(KINDS)), required=True)
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting; may be given many times.")
+@click.option("--secret-file", multiple=True, metavar="NAME=FILE", help="A secret from a file; - asks for it instead.")
+@click.pass_obj
+@told
+def connection_set(
+    house: Installation,
+    msp_id: str,
+    connection_id: str,
+    kind: str,
+    given: tuple[str, ...],
+    secret_file: tuple[str, ...],
+) -> None:
+    """Make or change a connection; what is not given stays as it is. Secrets never stand on the command line.
+
+    \b
+    odin:     gateway_url user marketplace account_number subscription calls_per_minute calls_per_day poll_seconds
+              reread_hours; secrets password, secret
+    autotask: address user currency calls_per_hour catalogue_seconds longest_execution_seconds; secrets password,
+              tracking_identifier
+    """
+    secrets = {name: _secret(name, source) for name, source in _pairs(secret_file).items()}
+    version = house.set_up.save_connection(
+        MspId(msp_id), connection_id, kind, _pairs(given), secrets, house.settings.public_keys()
+    )
+    click.echo(
+        f"Connection {connection_id} saved as version {version}. Next: trueup connection test {msp_id} {connection_id}"
+    )
+
+
+def _secret(name: str, source: str) -> str:
+    if source == "-":
+        return str(click.prompt(name, hide_input=True))
+    try:
+        with open(source, encoding="utf-8") as file:
+            return file.read().rstrip("\n")
+    except OSError as error:
+        raise click.ClickException(f"the file for {name} cannot be read: {error}") from None
+
+
+@connection.command("test")
+@click.argument("msp_id")
+@click.argument("connection_id")
+@click.pass_obj
+@told
+def connection_test(house: Installation, msp_id: str, connection_id: str) -> None:
+    """Try a connection step by step; a wrong password is tried exactly once."""
+    kind = house.connections(MspId(msp_id)).get(ConnectionId(connection_id))
+    if kind is None:
+        raise click.ClickException(f"MSP {msp_id} has no connection {connection_id!r}")
+    service = KINDS[kind].opened_by
+    steps = house.ask(service, "test_connection", 120, msp_id=msp_id, connection_id=connection_id)["steps"]
+    for step in steps:
+        mark = "ok  " if step["ok"] else "FAIL"
+        click.echo(f"{mark} {step['step']:<24} {step['milliseconds']:>6} ms  {step['message']}")
+        if step["fix"]:
+            click.echo(f"     {step['fix']}")
+    if not all(step["ok"] for step in steps):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("msp_id")
+@click.argument("policy", type=click.Choice(list(POLICIES)))
+@click.argument("value")
+@click.pass_obj
+@told
+def policy(house: Installation, msp_id: str, policy: str, value: str) -> None:
+    """Give a policy of an MSP another value."""
+    house.set_up.set_policy(MspId(msp_id), policy, value)
+    click.echo(f"{policy} is {value} now: {POLICIES[policy].help}.")
+
+
+@main.command()
+@click.argument("msp_id")
+@click.pass_obj
+@told
+def poll(house: Installation, msp_id: str) -> None:
+    """Poll the MSP's marketplaces now."""
+    put = house.put_work(MspId(msp_id), "odin", "poller.polls")
+    click.echo(f"{put} polls asked for. The reports show what they find; `trueup doctor` says why if nothing comes.")
+
+
+@main.command()
+@click.argument("msp_id")
+@click.pass_obj
+@told
+def catalogue(house: Installation, msp_id: str) -> None:
+    """Read the catalogue of the MSP's PSAs now."""
+    put = house.put_work(MspId(msp_id), "autotask", "psa_writer.catalogue")
+    click.echo(f"{put} catalogue reads asked for; `trueup doctor` says why if nothing comes.")
+
+
+for command in (relations, failures, replay, doctor):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -153,8 +153,11 @@ class Psa(Protocol):
         """The given product lines; one that is gone is missing from the answer."""
         ...
 
-    def units(self, product_ids: Sequence[PsaProductId], since: date) -> Iterator[list[UnitsRow]]:
-        """The units rows of the products that reach to `since` or later, page by page."""
+    def units(
+        self, product_ids: Sequence[PsaProductId], since: date, until: date | None = None
+    ) -> Iterator[list[UnitsRow]]:
+        """The units rows of the products that reach to `since` or later and begin by `until`, page by page. Few PSAs
+        keep one row a product: a year of monthly rows is twelve times the calls, so ask for the days that matter."""
         ...
 
     def create_adjustments(self, orders: Sequence[AdjustmentOrder]) -> Outcome:

@@ -41,8 +41,8 @@ from deploy.sandbox.odin.register import UnknownRecord
 ACTS = frozenset(
     {
         "activate", "add_company", "add_resource", "add_subscription", "cancel", "kill_tokens", "move", "order_change",
-        "remove", "rename", "rename_company", "renew", "restore", "revoke", "set_cost", "set_count", "set_password",
-        "set_price", "set_status", "show", "show_truth", "vanish",
+        "remove", "rename", "rename_company", "renew", "restore", "revoke", "set_auto_renew", "set_cost", "set_count",
+        "set_password", "set_price", "set_status", "show", "show_truth", "vanish",
     }
 )  # fmt: skip
 

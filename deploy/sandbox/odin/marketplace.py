@@ -110,6 +110,12 @@ class Marketplace(Register):
             self._put(replace(before, status=status))
             self._note("status", subscription_id, "", before.status, status)
 
+    def set_auto_renew(self, subscription_id: str, *, auto_renew: bool) -> None:
+        """Let a subscription renew at the end of its term, or end there without any order."""
+        with self._books():
+            self._put(replace(self.subscription(subscription_id), auto_renew=auto_renew))
+            self._unsaved = True
+
     def vanish(self, subscription_id: str) -> None:
         """No longer answer for a subscription, as if it had never been."""
         with self._books() as books:

@@ -335,6 +335,20 @@ def test_a_fault_that_blames_the_request_proves_that_nothing_was_done():
     assert no.value.kind == "rejected"
 
 
+def test_a_create_goes_over_a_connection_of_its_own_because_a_kept_one_may_be_closing():
+    def answer(asked):
+        kept = [each.connection for each in wire.asked].count(asked.connection) > 1
+        return (CutOff(reset=True) if kept else xml(CREATED)) if asked.operation == "create" else listed("Account")
+
+    wire = Wire(answer)
+    with autotask(wire) as client:
+        read(client)
+        outcomes = [create(client), create(client)]
+
+    assert [type(each) for each in outcomes] == [Applied, Applied]
+    assert len({each.connection for each in wire.asked}) == 3
+
+
 @pytest.mark.parametrize("number", [0, 201])
 def test_a_create_takes_1_to_200_adjustments(number: int):
     wire = always(xml(CREATED))

@@ -31,6 +31,7 @@ class Asked:
     operation: str
     headers: dict[str, str]
     body: bytes
+    connection: int
 
     @property
     def query(self) -> str:
@@ -57,7 +58,7 @@ class Wire:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         operation = request.headers["soapaction"].strip('"').rpartition("/")[2]
-        asked = Asked(request.url.path, operation, dict(request.headers), await request.body())
+        asked = Asked(request.url.path, operation, dict(request.headers), await request.body(), scope["client"][1])
         self.asked.append(asked)
         await self._answer(asked)(scope, receive, send)
 

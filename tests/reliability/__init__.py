@@ -1,0 +1,3 @@
+"""The rows of the reliability tables, a test each, named after its row."""
+
+QUEUE = "test.work"

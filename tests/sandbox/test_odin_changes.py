@@ -1,5 +1,6 @@
 """How the sandbox ODIN's books change: orders, renewals, endings, and the ledger that tells the truth of each."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -316,6 +317,21 @@ def test_a_count_that_no_marketplace_holds_is_refused(odin, count, error):
 def test_a_resource_that_is_not_there_is_told_by_its_id(odin, key):
     with pytest.raises(UnknownRecord, match="9"):
         odin.set_count(*key, 9)
+
+
+def test_changes_from_many_threads_at_once_are_all_counted_in_one_unbroken_chain(odin):
+    def add_one_after_another():
+        for _ in range(25):
+            odin.order_change(*KEY, 1)
+
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(add_one_after_another) for _ in range(8)]:
+            done.result()
+
+    counts = [Decimal(change.new) for change in odin.ledger]
+    assert counts == list(range(9, 209))
+    assert [Decimal(change.old) for change in odin.ledger] == [8, *counts[:-1]]
+    assert len({order.order_id for order in odin.orders}) == len(odin.orders)
 
 
 def test_changes_that_keep_coming_are_plausible_and_spare_the_example(odin):

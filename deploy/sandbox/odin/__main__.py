@@ -40,7 +40,6 @@ def main(
     """Serve until SIGTERM or SIGINT."""
     limits = Switches(calls_per_minute=calls_per_minute or None, calls_per_day=calls_per_day or None, latency=latency)
     accounts, account = _opened(state, seed, companies, limits)
-    stopped = _stop_signal()
     with ExitStack() as running:
         try:
             accounts.address = running.enter_context(serving(odin_app(accounts), host, port))
@@ -52,7 +51,7 @@ def main(
             running.enter_context(keep_changing(account, changes_every, seed))
         click.echo(f"Sandbox ODIN at {accounts.address}/ with {len(account.companies)} companies")
         click.echo(f"Gateway URL {account.url}  user {account.user}  marketplace {account.marketplace}")
-        stopped.wait()
+        _stop_signal().wait()
 
 
 def _opened(state: Path | None, seed: int, companies: int, limits: Switches) -> tuple[Accounts, OdinAccount]:

@@ -53,7 +53,7 @@ class Answer:
 
 class OutsideFailure(Exception):
     """An outside API gave no usable answer. sent: whether the request may have reached it. retry_after: seconds it asked
-    for. status and body: what came, if anything (the body may hold personal data: do not log it)."""
+    for. status, headers and body: what came, if anything (the body may hold personal data: do not log it)."""
 
     def __init__(
         self,
@@ -63,11 +63,12 @@ class OutsideFailure(Exception):
         sent: bool = True,
         retry_after: float | None = None,
         status: int | None = None,
+        headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind, self.message, self.sent = kind, message, sent
-        self.retry_after, self.status, self.body = retry_after, status, body
+        self.retry_after, self.status, self.headers, self.body = retry_after, status, headers or {}, body
 
 
 class Http:
@@ -156,6 +157,7 @@ class Http:
             f"status {status}",
             retry_after=self._retry_after(response.headers.get("Retry-After", "")),
             status=status,
+            headers=response.headers,
             body=body,
         )
 

@@ -1,0 +1,1 @@
+"""The marketplace APIs that can be read, behind one normalised model."""

@@ -101,17 +101,44 @@ def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Iterator[st
     Port 0 takes a free one. A port that is taken raises OSError. Calls still running at the end are cut off.
     """
     listener = _listen(host, port)
-    server = uvicorn.Server(_config(app))
+    server = _Server(_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True)
     address = f"http://{host}:{listener.getsockname()[1]}"
     thread.start()
     try:
         _wait_until_started(server, thread)
-        yield address
+        try:
+            yield address
+        finally:
+            server.stop()
+            thread.join(_START_SECONDS)
     finally:
-        server.should_exit = server.force_exit = True
-        thread.join(_START_SECONDS)
         listener.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends at once when it is told to instead of looking every 0.1 s and waiting for callers."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._told_to_stop = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        while not self._told_to_stop.is_set():
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_stop.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+        await asyncio.sleep(0)
+
+    def stop(self) -> None:
+        """Stop listening and cut off what is still running; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._told_to_stop.set)
 
 
 class _LineProtocol(H11Protocol):
@@ -139,7 +166,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=0,
     )
 
 

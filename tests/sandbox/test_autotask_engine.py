@@ -489,7 +489,7 @@ def test_whatever_is_adjusted_rows_and_prorations_agree_with_the_ledger_on_every
 @given(st.lists(CHANGES, max_size=6), st.sampled_from(PeriodType))
 def test_what_is_billed_in_a_year_is_what_the_rows_come_to(changes: list, period: PeriodType) -> None:
     engine = make_engine(units=50, period=period)
-    for day, change, cost, post in changes:
+    for day, change, cost, post in sorted(changes, key=lambda each: each[0]):
         adjust(engine, day, change, unit_cost=cost, unit_price=cost)
         if post:
             approve_and_post(engine, day)

@@ -30,12 +30,14 @@ class PeriodType(StrEnum):
         return self.value[0]
 
     @classmethod
-    def of_letter(cls, letter: str) -> "PeriodType":
-        """The type of a picklist value; an unknown one raises ValueError."""
-        for each in cls:
-            if each.letter == letter:
-                return each
-        raise ValueError(f"no billing period has the picklist value {letter!r}; there are m, q, s and y")
+    def _missing_(cls, value: object) -> "PeriodType | None":
+        """A picklist letter, or half_yearly as Trueup calls it, means the same type."""
+        return next(
+            (each for each in cls if value in {each.letter, each.name.lower()} or (value, each) == _HALF_YEARLY), None
+        )
+
+
+_HALF_YEARLY = ("half_yearly", PeriodType.SEMI_ANNUAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class Line:
     invoice_description: str = ""
     internal_description: str = ""
 
+    @classmethod
+    def beginning(cls, line_id: int, place: tuple[int, int, date], units: int, cost: Decimal, price: Decimal) -> "Line":
+        """A line with these units from its first day on. place: contract id, service id, first day."""
+        return cls(line_id, *place, units, cost, price, unit_cost=cost, unit_price=price, adjusted_price=price)
+
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:

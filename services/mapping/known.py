@@ -1,0 +1,162 @@
+"""The rows of mapping -> what a decision looks at: a few set-based reads, however many wishes there are."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from domain.events.names import OdinNames, PsaNames
+from domain.keys import MspId, ResourceKey
+from services.mapping.decide_relation import Agreement, Known, Product, ProductId, Relation, Resource, Wish
+
+_RESOURCE = """r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
+               r.resource_name, r.counted, r.usage_based, r.gone"""
+_PRODUCT = """p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
+              p.psa_product_id, p.psa_product_name"""
+_RELATIONS = f"""
+SELECT l.relation_id, l.stream_version, l.live, {_RESOURCE}, {_PRODUCT}
+FROM mapping.relations l
+JOIN mapping.resources r USING (msp_id, resource_key)
+JOIN mapping.psa_products p USING (msp_id, psa_connection_id, psa_product_id)
+WHERE l.msp_id = :msp_id AND """
+
+
+def lock(connection: Connection, msp_id: MspId) -> None:
+    """Whoever decides about relations of this MSP decides alone until the transaction ends."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('mapping/' || :msp_id, 7426))"), {"msp_id": msp_id}
+    )
+
+
+def known_for(connection: Connection, msp_id: MspId, wishes: Sequence[Wish]) -> Known:
+    """What the decisions about the wishes need: their resources and products, and all live relations of the companies and
+    PSA customers that these belong to."""
+    resources = _resources(connection, msp_id, [str(wish.resource_key) for wish in wishes])
+    products = _products(connection, msp_id, [wish.product_id for wish in wishes])
+    companies = sorted({(key.connection_id, key.company_id) for key in resources})
+    customers = sorted({(p.names.psa_connection_id, p.names.psa_customer_id) for p in products.values()})
+    near = connection.execute(
+        text(
+            f"""{_RELATIONS} l.live AND (r.connection_id, r.company_id) IN (
+                SELECT * FROM unnest(CAST(:connections AS text[]), CAST(:companies AS text[])))
+            UNION {_RELATIONS} l.live AND (p.psa_connection_id, p.psa_customer_id) IN (
+                SELECT * FROM unnest(CAST(:psa_connections AS text[]), CAST(:customers AS text[])))"""
+        ),
+        {
+            "msp_id": msp_id,
+            "connections": [c for c, _ in companies],
+            "companies": [c for _, c in companies],
+            "psa_connections": [c for c, _ in customers],
+            "customers": [c for _, c in customers],
+        },
+    )
+    return Known(resources, products, ((odin(row).resource_key(msp_id), relation(row)) for row in near))
+
+
+def relations_by_id(connection: Connection, msp_id: MspId, relation_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """The rows of relations, live or cleared, with all ids and names and the version of their streams."""
+    rows = connection.execute(
+        text(f"{_RELATIONS} l.relation_id = ANY(:ids)"), {"msp_id": msp_id, "ids": list(relation_ids)}
+    )
+    return {row.relation_id: row for row in rows}
+
+
+def live_relations_of(
+    connection: Connection, msp_id: MspId, connection_id: str, company_id: str, subscription_ids: Sequence[str]
+) -> list[Row[Any]]:
+    """The rows of the live relations of some subscriptions of one company."""
+    rows = connection.execute(
+        text(
+            f"""{_RELATIONS} l.live AND r.connection_id = :connection_id AND r.company_id = :company_id
+            AND r.subscription_id = ANY(:subscription_ids) ORDER BY l.resource_key"""
+        ),
+        {
+            "msp_id": msp_id,
+            "connection_id": connection_id,
+            "company_id": company_id,
+            "subscription_ids": list(subscription_ids),
+        },
+    )
+    return list(rows)
+
+
+def resources_of(
+    connection: Connection, msp_id: MspId, connection_id: str, company_id: str, subscription_id: str
+) -> list[Resource]:
+    """The resources of one subscription."""
+    rows = connection.execute(
+        text(
+            f"""SELECT {_RESOURCE} FROM mapping.resources r WHERE r.msp_id = :msp_id AND r.connection_id = :connection_id
+            AND r.company_id = :company_id AND r.subscription_id = :subscription_id"""
+        ),
+        {
+            "msp_id": msp_id,
+            "connection_id": connection_id,
+            "company_id": company_id,
+            "subscription_id": subscription_id,
+        },
+    )
+    return [_resource(row) for row in rows]
+
+
+def stream_versions(connection: Connection, msp_id: MspId, resource_keys: Iterable[str]) -> dict[str, int]:
+    """The newest version of each relation stream that has events, by resource key."""
+    rows = connection.execute(
+        text(
+            """SELECT resource_key, stream_version FROM mapping.relations
+               WHERE msp_id = :msp_id AND resource_key = ANY(:keys)"""
+        ),
+        {"msp_id": msp_id, "keys": list(resource_keys)},
+    )
+    return {row.resource_key: row.stream_version for row in rows}
+
+
+def relation(row: Row[Any]) -> Relation:
+    """A row with relation_id and all names, as a relation."""
+    return Relation(row.relation_id, odin(row), psa(row))
+
+
+def odin(row: Row[Any]) -> OdinNames:
+    """The ODIN names in a row."""
+    return OdinNames(**{name: row._mapping[name] for name in OdinNames.__dataclass_fields__})
+
+
+def psa(row: Row[Any]) -> PsaNames:
+    """The PSA names in a row."""
+    return PsaNames(**{name: row._mapping[name] for name in PsaNames.__dataclass_fields__})
+
+
+def _resource(row: Row[Any]) -> Resource:
+    return Resource(odin(row), row.counted, row.usage_based, row.gone)
+
+
+def _resources(connection: Connection, msp_id: MspId, keys: list[str]) -> dict[ResourceKey, Resource]:
+    rows = connection.execute(
+        text(f"SELECT {_RESOURCE} FROM mapping.resources r WHERE r.msp_id = :msp_id AND r.resource_key = ANY(:keys)"),
+        {"msp_id": msp_id, "keys": keys},
+    )
+    return {resource.names.resource_key(msp_id): resource for resource in map(_resource, rows)}
+
+
+def _products(connection: Connection, msp_id: MspId, ids: list[ProductId]) -> dict[ProductId, Product]:
+    rows = connection.execute(
+        text(
+            f"""SELECT {_PRODUCT}, p.active AS product_active, p.gone AS product_gone, c.gone AS customer_gone,
+                       a.active, a.recurring, a.start_date, a.end_date, a.gone
+            FROM mapping.psa_products p
+            LEFT JOIN mapping.psa_agreements a USING (msp_id, psa_connection_id, psa_agreement_id)
+            LEFT JOIN mapping.psa_customers c USING (msp_id, psa_connection_id, psa_customer_id)
+            WHERE p.msp_id = :msp_id
+              AND (p.psa_connection_id, p.psa_product_id) IN (
+                  SELECT * FROM unnest(CAST(:connections AS text[]), CAST(:products AS text[])))"""
+        ),
+        {"msp_id": msp_id, "connections": [c for c, _ in ids], "products": [p for _, p in ids]},
+    )
+    return {(row.psa_connection_id, row.psa_product_id): _product(row) for row in rows}
+
+
+def _product(row: Row[Any]) -> Product:
+    agreement = None
+    if row.active is not None:
+        agreement = Agreement(row.active, row.recurring, row.start_date, row.end_date, row.gone)
+    return Product(psa(row), row.product_active, row.product_gone, agreement, bool(row.customer_gone))

@@ -1,0 +1,204 @@
+"""Events of ODIN and the PSA -> what can be linked; a renewal -> relations that follow it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, select, text, tuple_, update
+
+from domain.envelope import Envelope
+from domain.events import (
+    PsaAgreementObserved,
+    PsaCustomerObserved,
+    PsaProductObserved,
+    PsaRecordGone,
+    ResourceCountChanged,
+    ResourceDisappeared,
+    ResourceDiscovered,
+    ResourceRenamed,
+    SubscriptionObserved,
+    SubscriptionRenewed,
+)
+from domain.events.names import OdinNames, PsaNames
+from domain.keys import MspId
+from plumbing.catch_up import Reactor
+from plumbing.clock import Clock
+from plumbing.upsert import upsert
+from services.mapping import known, record, tables
+from services.mapping.decide_relation import Relation
+from services.mapping.follow_renewal import Move, follow_renewal
+
+TYPES = tuple(
+    event.type
+    for event in (
+        ResourceDiscovered,
+        ResourceCountChanged,
+        ResourceRenamed,
+        ResourceDisappeared,
+        SubscriptionObserved,
+        SubscriptionRenewed,
+        PsaCustomerObserved,
+        PsaAgreementObserved,
+        PsaProductObserved,
+        PsaRecordGone,
+    )
+)
+_RESOURCE_EVENTS = ResourceDiscovered | ResourceCountChanged | ResourceRenamed | ResourceDisappeared
+Row = dict[str, Any]
+
+
+def reactor(clock: Clock) -> Reactor:
+    """The consumer that keeps mapping's rows and lets relations follow renewals."""
+
+    def react(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
+        known.lock(connection, msp_id)
+        _keep_resources(connection, msp_id, envelopes)
+        _keep_psa_records(connection, msp_id, envelopes)
+        for envelope in envelopes:
+            if isinstance(envelope.event, SubscriptionRenewed):
+                _follow(connection, msp_id, envelope, envelope.event, clock.now())
+
+    return Reactor("mapping.relations", "mapping", TYPES, react, batch=2_000)
+
+
+def _keep_resources(connection: Connection, msp_id: MspId, envelopes: Iterable[Envelope]) -> None:
+    events = [e.event for e in envelopes if isinstance(e.event, _RESOURCE_EVENTS)]
+    rows = _resource_rows(connection, msp_id, {str(event.resource_key(msp_id)) for event in events})
+    for event in events:
+        resource_key = str(event.resource_key(msp_id))
+        before = rows.get(resource_key, {"counted": False, "usage_based": False, "gone": False})
+        rows[resource_key] = (
+            before
+            | {"msp_id": msp_id, "resource_key": resource_key}
+            | _names(event, OdinNames)
+            | _resource_state(event)
+        )
+    upsert(connection, tables.resources, list(rows.values()))
+    _rename_subscriptions(connection, msp_id, [e.event for e in envelopes if isinstance(e.event, SubscriptionObserved)])
+
+
+def _resource_state(event: _RESOURCE_EVENTS) -> Row:
+    match event:
+        case ResourceDiscovered():
+            return {"counted": event.count is not None, "usage_based": event.usage_based, "gone": False}
+        case ResourceCountChanged():
+            return {"counted": event.count is not None}
+        case ResourceDisappeared():
+            return {"gone": True}
+    return {}
+
+
+def _resource_rows(connection: Connection, msp_id: MspId, keys: Iterable[str]) -> dict[str, Row]:
+    rows = connection.execute(
+        select(tables.resources).where(
+            tables.resources.c.msp_id == msp_id, tables.resources.c.resource_key == text("ANY(:keys)")
+        ),
+        {"keys": sorted(keys)},
+    )
+    return {row.resource_key: dict(row._mapping) for row in rows}
+
+
+def _rename_subscriptions(connection: Connection, msp_id: MspId, events: list[SubscriptionObserved]) -> None:
+    newest = {(event.connection_id, event.company_id, event.subscription_id): event for event in events}.values()
+    if not newest:
+        return
+    connection.execute(
+        text(
+            """UPDATE mapping.resources r
+               SET company_name = n.company_name, subscription_name = n.subscription_name
+               FROM unnest(CAST(:connections AS text[]), CAST(:companies AS text[]), CAST(:subscriptions AS text[]),
+                           CAST(:company_names AS text[]), CAST(:subscription_names AS text[]))
+                    AS n (connection_id, company_id, subscription_id, company_name, subscription_name)
+               WHERE r.msp_id = :msp_id AND r.connection_id = n.connection_id AND r.company_id = n.company_id
+                 AND r.subscription_id = n.subscription_id
+                 AND (r.company_name, r.subscription_name) <> (n.company_name, n.subscription_name)"""
+        ),
+        {
+            "msp_id": msp_id,
+            "connections": [e.connection_id for e in newest],
+            "companies": [e.company_id for e in newest],
+            "subscriptions": [e.subscription_id for e in newest],
+            "company_names": [e.company_name for e in newest],
+            "subscription_names": [e.subscription_name for e in newest],
+        },
+    )
+
+
+def _keep_psa_records(connection: Connection, msp_id: MspId, envelopes: Iterable[Envelope]) -> None:
+    rows: dict[str, dict[tuple[str, str], Row]] = {"customer": {}, "agreement": {}, "product": {}}
+    gone: dict[str, set[tuple[str, str]]] = {"customer": set(), "agreement": set(), "product": set()}
+    for envelope in envelopes:
+        match envelope.event:
+            case PsaRecordGone() as event if event.level in gone:
+                gone[event.level].add((event.psa_connection_id, event.record_id))
+            case PsaCustomerObserved() | PsaAgreementObserved() | PsaProductObserved() as event:
+                level, record_id, row = _psa_row(msp_id, event)
+                rows[level][event.psa_connection_id, record_id] = row
+                gone[level].discard((event.psa_connection_id, record_id))
+    for level, table in _PSA_TABLES.items():
+        upsert(connection, table, list(rows[level].values()))
+        if gone[level]:
+            ids = tuple_(table.c.psa_connection_id, table.c[f"psa_{level}_id"])
+            connection.execute(
+                update(table).where(table.c.msp_id == msp_id, ids.in_(sorted(gone[level]))).values(gone=True)
+            )
+
+
+_PSA_TABLES = {"customer": tables.psa_customers, "agreement": tables.psa_agreements, "product": tables.psa_products}
+
+
+def _psa_row(
+    msp_id: MspId, event: PsaCustomerObserved | PsaAgreementObserved | PsaProductObserved
+) -> tuple[str, str, Row]:
+    shared: Row = {"msp_id": msp_id, "psa_connection_id": event.psa_connection_id, "gone": False}
+    match event:
+        case PsaCustomerObserved():
+            names = {"psa_customer_id": event.psa_customer_id, "psa_customer_name": event.psa_customer_name}
+            return "customer", event.psa_customer_id, shared | names
+        case PsaAgreementObserved():
+            row = {
+                name: getattr(event, name)
+                for name in ("psa_agreement_id", "psa_agreement_name", "active", "recurring", "start_date", "end_date")
+            }
+            return "agreement", event.psa_agreement_id, shared | row
+    return "product", event.psa_product_id, shared | _names(event, PsaNames) | {"active": event.active}
+
+
+def _follow(
+    connection: Connection, msp_id: MspId, envelope: Envelope, renewed: SubscriptionRenewed, now: datetime
+) -> None:
+    """Relations of the ended subscription go over to the new one; both halves of each move stand in one append. Resources
+    that were continued are gone from now on: the renewal ends them, no ResourceDisappeared follows."""
+    at = (connection, msp_id, renewed.connection_id, renewed.company_id)
+    successors = {r.names.resource_id: r for r in known.resources_of(*at, renewed.subscription_id)}
+    ended = known.live_relations_of(*at, [renewed.previous_subscription_id])
+    linked = {row.resource_id for row in known.live_relations_of(*at, [renewed.subscription_id])}
+    moves = follow_renewal([known.relation(row) for row in ended], successors, linked)
+    connection.execute(
+        update(tables.resources)
+        .where(
+            tables.resources.c.msp_id == msp_id,
+            tables.resources.c.connection_id == renewed.connection_id,
+            tables.resources.c.company_id == renewed.company_id,
+            tables.resources.c.subscription_id == renewed.previous_subscription_id,
+            tables.resources.c.resource_id.in_(sorted(successors)),
+        )
+        .values(gone=True)
+    )
+    events = [event for move in moves for event in _moved(move, renewed)]
+    record.record(connection, msp_id, events, record.Cause(envelope.correlation_id, "", envelope.position), now)
+
+
+def _moved(move: Move, renewed: SubscriptionRenewed) -> list[record.RelationEvent]:
+    if move.successor is None:
+        return [record.cleared(move.relation, "the renewed subscription is linked already")]
+    following = Relation(uuid4().hex, move.successor.names, move.relation.psa)
+    return [
+        record.cleared(move.relation, "the subscription was renewed", renewed.subscription_id),
+        record.was_set(following, renewed.previous_subscription_id),
+    ]
+
+
+def _names(event: object, names: type[OdinNames] | type[PsaNames]) -> Row:
+    return {name: getattr(event, name) for name in names.__dataclass_fields__}

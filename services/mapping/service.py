@@ -1,0 +1,70 @@
+"""Messages and calls -> mapping's decisions: who is linked to what."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from nameko.rpc import rpc
+
+from plumbing import topology
+from plumbing.broker import Bell, consume
+from plumbing.catch_up import catch_up, sweep
+from plumbing.house import HouseProvider
+from plumbing.settings import Settings
+from plumbing.sweeping import sweeping
+from services.mapping import operations
+from services.mapping.reactor import TYPES, reactor
+from services.mapping.wishes import Refused, parse_ask, parse_reason, parse_relation_ids, parse_wishes
+
+SETTINGS = Settings
+WORKERS = 10
+
+
+class Service:
+    """Keeps what can be linked and what is linked."""
+
+    name = "mapping"
+    house = HouseProvider()
+
+    @consume(topology.bell_queue("mapping", TYPES))
+    def on_bell(self, body: Any, _message_id: str) -> None:
+        """Reads the log up to its head for the MSP of the bell."""
+        catch_up(self.house.engine, reactor(self.house.clock), Bell.parse(body).msp_id, self.house.clock)
+
+    @sweeping
+    def sweep(self) -> None:
+        """Looks for bells that were lost, and drops old answers."""
+        sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
+        operations.forget_old(self.house.engine, self.house.clock)
+
+    @rpc
+    def set_relations(self, msp_id: str, wishes: object, operation_id: str, actor: str) -> dict[str, Any]:
+        """{"operation_id", "results": [{"id", "ok", "relation_id", "note", "refusal"}], "refusal"}: each wish
+        {"id", "resource_key", "psa_connection_id", "psa_product_id"} granted or refused, in order. refusal beside results:
+        the whole call was refused and nothing was done. The same operation id gets the same answer again."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            return operations.set_relations(self.house.engine, self.house.clock, ask, parse_wishes(wishes))
+
+        return _or_refusal(operation_id, answer)
+
+    @rpc
+    def clear_relations(
+        self, msp_id: str, relation_ids: object, reason: str, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape of answer, with the relation id as each row's id."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            ids, why = parse_relation_ids(relation_ids), parse_reason(reason)
+            return operations.clear_relations(self.house.engine, self.house.clock, ask, ids, why)
+
+        return _or_refusal(operation_id, answer)
+
+
+def _or_refusal(operation_id: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return answer()
+    except Refused as refused:
+        return {"operation_id": operation_id, "results": [], "refusal": asdict(refused.refusal)}

@@ -1,20 +1,24 @@
 """(a name, its limits) -> leave to make one outside call now, shared by all replicas through PostgreSQL.
 
-Each limit counts calls in a sliding window, estimated from the running window and the one before it: never more than the
-limit in any window, to within the estimate's evenness, and one small row a limit. Slots bound how many calls run at once.
+Each limit counts calls in slices of a twentieth of its window and takes every slice that the window still touches for
+full: so no window, wherever it begins, ever holds more calls than the limit, for one small row a limit and at most a
+twentieth of the calls left unused. Slots bound how many calls run at once.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, text
 
 from plumbing import metrics
 from plumbing.clock import Clock
+
+
+SLICES = 20
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Budget:
         """Calls left in each window: {seconds: calls}."""
         now = self._clock.now()
         with self._engine.begin() as connection:
-            return {w.seconds: max(0, w.limit - self._used(connection, w, now)[0]) for w in self._windows}
+            return {w.seconds: max(0, w.limit - sum(self._counts(connection, w, now)[1])) for w in self._windows}
 
     def pause(self, seconds: float, reason: str) -> None:
         """Stops all calls of all replicas for so long, as the other side asked; never shortens a longer pause."""
@@ -127,41 +131,37 @@ class Budget:
             raise BudgetSpent(self._name, row.until, row.reason)
 
     def _take(self, connection: Connection, window: Window, calls: int, now: datetime) -> None:
-        used, began_at, used_now, used_before = self._used(connection, window, now)
-        if used + calls > window.limit:
-            # The window before loses weight as time goes on; at the latest both are over when two windows have passed.
-            wait = min(window.seconds, max(1.0, window.seconds * (used + calls - window.limit) / max(used, 1)))
-            until = now + timedelta(seconds=wait)
+        newest, counts = self._counts(connection, window, now)
+        over = sum(counts) + calls - window.limit
+        if over > 0:
+            until = _when_fallen_out(window, newest, counts, over)
             raise BudgetSpent(self._name, until, f"{window.limit} calls in {window.seconds} s are used up")
         connection.execute(
             text(
-                """INSERT INTO budget.windows (name, seconds, began_at, used, used_before)
-                   VALUES (:name, :seconds, :began_at, :used, :before)
-                   ON CONFLICT (name, seconds) DO UPDATE SET began_at = excluded.began_at, used = excluded.used,
-                   used_before = excluded.used_before"""
+                """INSERT INTO budget.windows (name, seconds, newest, counts) VALUES (:name, :seconds, :newest, :counts)
+                   ON CONFLICT (name, seconds) DO UPDATE SET newest = excluded.newest, counts = excluded.counts"""
             ),
             {
                 "name": self._name,
                 "seconds": window.seconds,
-                "began_at": began_at,
-                "used": used_now + calls,
-                "before": used_before,
+                "newest": newest,
+                "counts": [counts[0] + calls, *counts[1:]],
             },
         )
 
-    def _used(self, connection: Connection, window: Window, now: datetime) -> tuple[int, datetime, int, int]:
+    def _counts(self, connection: Connection, window: Window, now: datetime) -> tuple[int, list[int]]:
+        """The number of the running slice, and the calls in it and in the twenty before it, newest first."""
         row = connection.execute(
-            text("SELECT began_at, used, used_before FROM budget.windows WHERE name = :name AND seconds = :seconds"),
+            text("SELECT newest, counts FROM budget.windows WHERE name = :name AND seconds = :seconds"),
             {"name": self._name, "seconds": window.seconds},
         ).first()
-        length = timedelta(seconds=window.seconds)
-        if row is None or now - row.began_at >= 2 * length or now < row.began_at:
-            return 0, now, 0, 0
-        began_at, used, before = row.began_at, row.used, row.used_before
-        if now - began_at >= length:
-            began_at, used, before = began_at + length, 0, used
-        share_of_before = 1 - (now - began_at) / length
-        return used + -(-int(before * share_of_before * 1000) // 1000), began_at, used, before
+        newest = int(now.timestamp() * SLICES // window.seconds)
+        if row is None:
+            return newest, [0] * (SLICES + 1)
+        if newest < row.newest:
+            # The clock was set back: what was counted stays counted until the clock is there again.
+            return row.newest, list(row.counts)
+        return newest, ([0] * min(newest - row.newest, SLICES + 1) + list(row.counts))[: SLICES + 1]
 
     def _take_slot(self, name: str, holder: UUID, longest_hold: float) -> bool:
         now = self._clock.now()
@@ -185,3 +185,12 @@ class Budget:
                 },
             )
             return taken.rowcount > 0
+
+
+def _when_fallen_out(window: Window, newest: int, counts: Sequence[int], over: int) -> datetime:
+    """When so many calls have left the window: the oldest slices go first."""
+    for age in range(SLICES, -1, -1):
+        over -= counts[age]
+        if over <= 0:
+            break
+    return datetime.fromtimestamp((newest - age + SLICES + 1) * window.seconds / SLICES, UTC)

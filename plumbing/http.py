@@ -106,6 +106,10 @@ class Http:
             metrics.outside_calls.labels(self._api, endpoint, outcome).inc()
             metrics.outside_seconds.labels(self._api, endpoint).observe(time.monotonic() - began)
 
+    def close(self) -> None:
+        """Closes the kept connections."""
+        self._session.close()
+
     def _call(self, method: str, url: str, deadline: float, **request: Any) -> Answer:
         try:
             response = self._session.request(

@@ -152,7 +152,9 @@ def test_e7_an_event_of_a_newer_version_stops_the_consumer_there(engine: Engine,
         connection.execute(text("ALTER TABLE log.events DISABLE TRIGGER append_only"))
         connection.execute(text("UPDATE log.events SET version = 9 WHERE position = 2"))
     handled: list[int] = []
-    reactor = Reactor("reporting.seen", "reporting", TYPES, lambda c, m, events: handled.extend(e.position for e in events))
+    reactor = Reactor(
+        "reporting.seen", "reporting", TYPES, lambda c, m, events: handled.extend(e.position for e in events)
+    )
 
     # when
     catch_up(engine, PROJECTION if consumer == "projection" else reactor, msp_id, CLOCK)

@@ -115,9 +115,8 @@ def budget() -> None:
         """CREATE TABLE budget.windows (
             name text NOT NULL,
             seconds integer NOT NULL,
-            began_at timestamptz NOT NULL,
-            used integer NOT NULL,
-            used_before integer NOT NULL,
+            newest bigint NOT NULL,
+            counts integer[] NOT NULL,
             PRIMARY KEY (name, seconds)
         ) WITH (fillfactor = 50)"""
     )

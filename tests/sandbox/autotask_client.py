@@ -1,5 +1,6 @@
 """A bare SOAP 1.1 client for the tests of the sandbox: it sends what it is told and shows what came, errors included."""
 
+import http.client
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -61,6 +62,18 @@ class Client:
     content_type: str = "text/xml; charset=utf-8"
 
     def call(self, operation: str, inner: str = "", timeout: float = 10) -> Answer:
+        with requests.Session() as session:
+            response = session.send(self.prepared(operation, inner), timeout=timeout)
+            return Answer(response.status_code, response.content)
+
+    def begin(self, operation: str, inner: str = "") -> http.client.HTTPConnection:
+        """A call that is sent and not waited for; closing the line gives it up."""
+        call = self.prepared(operation, inner)
+        line = http.client.HTTPConnection(self.desk.base_url.removeprefix("http://"), timeout=10)
+        line.request("POST", call.path_url, call.body, dict(call.headers))
+        return line
+
+    def prepared(self, operation: str, inner: str = "") -> requests.PreparedRequest:
         code = self.desk.tracking_identifier if self.code == "" else self.code
         header = (
             ""
@@ -68,18 +81,16 @@ class Client:
             else f"<AutotaskIntegrations><IntegrationCode>{code}</IntegrationCode></AutotaskIntegrations>"
         )
         body = _ENVELOPE.format(xsi=XSI, ns=NS, header=header, body=f"<{operation}>{inner}</{operation}>")
-        response = requests.post(
+        return requests.Request(
+            "POST",
             self.url or self.desk.zone_url,
-            body.encode(),
+            data=body.encode(),
             auth=(self.user or self.desk.user, self.password or self.desk.password),
             headers={"SOAPAction": f'"{NS}{operation}"', "Content-Type": self.content_type},
-            timeout=timeout,
-        )
-        return Answer(response.status_code, response.content)
+        ).prepare()
 
     def query(self, entity: str, conditions: str = "", timeout: float = 10) -> Answer:
-        text = f"<queryxml><entity>{entity}</entity><query>{conditions}</query></queryxml>"
-        return self.call("query", f"<sXML>{escape(text)}</sXML>", timeout)
+        return self.call("query", query_text(entity, conditions), timeout)
 
     def write(self, operation: str, entity: str, *rows: dict[str, object], timeout: float = 10) -> Answer:
         entities = "".join(
@@ -93,6 +104,12 @@ class Client:
     def adjust(self, line_id: int, change: int, day: str = "2026-07-11", timeout: float = 10, **more: object) -> Answer:
         row = {"ContractServiceID": line_id, "EffectiveDate": f"{day}T00:00:00", "UnitChange": change, **more}
         return self.write("create", "ContractServiceAdjustment", row, timeout=timeout)
+
+
+def query_text(entity: str, conditions: str = "") -> str:
+    """The argument of a query."""
+    text = f"<queryxml><entity>{entity}</entity><query>{conditions}</query></queryxml>"
+    return f"<sXML>{escape(text)}</sXML>"
 
 
 def where(field: str, op: str, value: object = "", join: str = "AND") -> str:

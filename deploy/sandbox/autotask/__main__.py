@@ -1,6 +1,7 @@
 """Command line -> a running sandbox Autotask: `python -m deploy.sandbox.autotask --help`."""
 
 import signal
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -53,6 +54,8 @@ def main(
             print(f"Sandbox Autotask: {desk.url}\n  user {desk.user}, tracking identifier {desk.tracking_identifier}")
             print(f"  page {desk.base_url}/, control API {desk.base_url}/control/", flush=True)
             stopped.wait()
+    except sqlite3.Error as failed:
+        sys.exit(f"cannot use the state file {state}: {failed}; name another --state, or remove it")
     except OSError as failed:
         sys.exit(f"cannot serve at {host}:{port}: {failed}; choose another --port, or stop what listens there")
 

@@ -36,6 +36,7 @@ def _post_line(engine: Engine, contract: Contract, line: Line, through: date) ->
             engine.books.put(replace(adjustment, billed_at=moment))
             if adjustment.prorated:
                 items.append(_proration_item(engine, contract, line, adjustment))
+    items = [replace(item, posted_at=moment) for item in items]
     for item in items:
         engine.books.put(item)
     return items

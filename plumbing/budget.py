@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine, text
 from plumbing import metrics
 from plumbing.clock import Clock
 
-
 SLICES = 20
 
 

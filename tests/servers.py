@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -32,6 +32,7 @@ from deploy.servers import ServerError
 from deploy.servers.postgres import EmbeddedPostgres, connection_problem
 from deploy.servers.process import Detached
 from deploy.servers.rabbitmq import PrivateRabbitmq, RabbitmqContainer, find_rabbitmq
+from deploy.servers.rabbitmq import own_rabbitmq as own_rabbitmq_of
 from deploy.servers.rabbitmq_docker import docker_problem
 
 #: The roles of the services sign in with this word on every server that asks for one.
@@ -226,15 +227,6 @@ def _database(postgres: Postgres, create: str, *more: str) -> Iterator[str]:
     postgres.execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
-def _source(given_url: str | None) -> str:
-    forced = os.environ.get("TRUEUP_TEST_SERVERS", "")
-    if forced not in {"", "url", "docker", "private"}:
-        raise ServerError(f"TRUEUP_TEST_SERVERS={forced}: it must be url, docker or private")
-    if forced:
-        return forced
-    return "url" if given_url else "private" if docker_problem() else "docker"
-
-
 def _given(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
@@ -242,40 +234,62 @@ def _given(variable: str) -> str:
     return value
 
 
+def _first_way(variable: str, ways: dict[str, Callable[[], dict[str, str]]]) -> dict[str, str]:
+    """What the first way that works gives: the forced one; else the given URL; else Docker, then our own programs."""
+    forced = os.environ.get("TRUEUP_TEST_SERVERS") or ("url" if os.environ.get(variable) else "")
+    if forced and forced not in ways:
+        raise ServerError(f"TRUEUP_TEST_SERVERS={forced}: it must be one of {', '.join(ways)}")
+    if forced:
+        return ways[forced]()
+    if not docker_problem():
+        # An engine without the image, on a machine that cannot fetch it, is no reason not to test.
+        with suppress(ServerError):
+            return ways["docker"]()
+    return ways["private"]()
+
+
 def _start_postgres() -> dict[str, str]:
-    source = _source(os.environ.get("TRUEUP_TEST_DATABASE_URL"))
-    if source == "private":
-        server = EmbeddedPostgres(_run() / "postgres", settings=_FAST)
-        server.start()
-        return {"url": server.url}
-    if source == "docker":
+    def given() -> dict[str, str]:
+        url = _given("TRUEUP_TEST_DATABASE_URL")
+        _wait(lambda: connection_problem(url), 0)
+        return {"url": url}
+
+    def container() -> dict[str, str]:
         password = uuid.uuid4().hex
         settings = " ".join(f"-c {name}={value}" for name, value in {**_FAST, "max_connections": "300"}.items())
         address = _start_container("postgres:17", f"postgres {settings}", {"POSTGRES_PASSWORD": password}, 5432)
         url = f"postgresql://postgres:{password}@{address[5432]}/postgres"
-    else:
-        url = _given("TRUEUP_TEST_DATABASE_URL")
-    _wait(lambda: connection_problem(url), 120 if source == "docker" else 0)
-    return {"url": url}
+        _wait(lambda: connection_problem(url), 120)
+        return {"url": url}
+
+    def private() -> dict[str, str]:
+        server = EmbeddedPostgres(_run() / "postgres", settings=_FAST)
+        server.start()
+        return {"url": server.url}
+
+    return _first_way("TRUEUP_TEST_DATABASE_URL", {"url": given, "docker": container, "private": private})
 
 
 def _start_rabbitmq() -> dict[str, str]:
-    source = _source(os.environ.get("TRUEUP_TEST_RABBITMQ_URL"))
-    if source == "private":
-        server = find_rabbitmq(None, _run() / "rabbitmq")
-        server.start()
-        return {"url": server.url, "management_url": server.management_url or ""}
-    if source == "docker":
+    def given() -> dict[str, str]:
+        url, management_url = _given("TRUEUP_TEST_RABBITMQ_URL"), _given("TRUEUP_TEST_RABBITMQ_MANAGEMENT_URL")
+        _wait(lambda: _management_problem(management_url), 0)
+        return {"url": url, "management_url": management_url}
+
+    def container() -> dict[str, str]:
         password = uuid.uuid4().hex
         account = {"RABBITMQ_DEFAULT_USER": "trueup", "RABBITMQ_DEFAULT_PASS": password}
         address = _start_container("rabbitmq:4.0-management", None, account, 5672, 15672)
-        found = {"url": f"amqp://trueup:{password}@{address[5672]}/"}
-        found["management_url"] = f"http://trueup:{password}@{address[15672]}"
-    else:
-        found = {"url": _given("TRUEUP_TEST_RABBITMQ_URL")}
-        found["management_url"] = _given("TRUEUP_TEST_RABBITMQ_MANAGEMENT_URL")
-    _wait(lambda: _management_problem(found["management_url"]), 120 if source == "docker" else 0)
-    return found
+        management_url = f"http://trueup:{password}@{address[15672]}"
+        _wait(lambda: _management_problem(management_url), 120)
+        return {"url": f"amqp://trueup:{password}@{address[5672]}/", "management_url": management_url}
+
+    def private() -> dict[str, str]:
+        server = find_rabbitmq(None, _run() / "rabbitmq")
+        server.start()
+        return {"url": server.url, "management_url": server.management_url or ""}
+
+    return _first_way("TRUEUP_TEST_RABBITMQ_URL", {"url": given, "docker": container, "private": private})
 
 
 def _start_container(image: str, command: str | None, env: dict[str, str], *ports: int) -> dict[int, str]:
@@ -314,11 +328,10 @@ def _clear(folder: Path) -> None:
     """Removes what a run made: databases and vhosts on given servers, containers, private servers, its folder."""
     if (folder / "postgres").exists():
         EmbeddedPostgres(folder / "postgres").destroy()
-    for node in [folder / "rabbitmq", *folder.glob("own-*/rabbitmq")]:
-        if (node / "container.json").exists():
-            RabbitmqContainer(node).destroy()
-        elif node.exists():
-            PrivateRabbitmq(node).destroy()
+    for node in [folder / "rabbitmq", *folder.glob("own-*/rabbitmq*")]:
+        server = own_rabbitmq_of(node)
+        if server is not None:
+            server.destroy()
     for own in folder.glob("own-*/postgres"):
         EmbeddedPostgres(own).destroy()
     _drop_template(folder)

@@ -101,25 +101,9 @@ class EmbeddedPostgres:
         """Makes the data folder at the first start; returns when the server accepts connections.
 
         ServerError with the end of the server's log when it does not within the given seconds."""
-        if self.process.is_running():
-            return self._wait_until_ready(seconds)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        account = server_account()
-        binaries, data = self._binaries(account), self._data(account)
-        if not (data / "PG_VERSION").exists():
-            self._create(binaries, data, account)
-        _clear_stale_lock(data)
-        known = self._known()
-        known["port"] = str(free_port(int(known.get("port") or 0) or self._wanted_port))
-        write_private(self._state, json.dumps(known))
-        self.process.start(
-            [str(binaries / "postgres"), "-D", str(data), *self._options(known["port"])],
-            log=self.log,
-            env=_environment(),
-            cwd=data,
-            account=account,
-        )
-        return self._wait_until_ready(seconds)
+        if not self.process.is_running():
+            self._launch()
+        self._wait_until_ready(seconds)
 
     def stop(self) -> None:
         """Stops the server in order: open transactions end, everything committed is on disk."""
@@ -138,12 +122,38 @@ class EmbeddedPostgres:
         """Whether our server lives and accepts connections."""
         return self.process.is_running() and connection_problem(self.url) is None
 
+    def is_alive(self) -> bool:
+        """Whether our server's process lives, ready or not."""
+        return self.process.is_running()
+
+    def was_started(self) -> bool:
+        """Whether this folder ever held a server of ours."""
+        return self._state.exists()
+
     def destroy(self) -> None:
         """Kills the server and removes everything it kept."""
         self.kill()
         known = self._known()
         shutil.rmtree(known.get("data", self.folder / "data"), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _launch(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        account = server_account()
+        binaries, data = self._binaries(account), self._data(account)
+        if not (data / "PG_VERSION").exists():
+            self._create(binaries, data, account)
+        _clear_stale_lock(data)
+        known = self._known()
+        known["port"] = str(free_port(int(known.get("port") or 0) or self._wanted_port))
+        write_private(self._state, json.dumps(known))
+        self.process.start(
+            [str(binaries / "postgres"), "-D", str(data), *self._options(known["port"])],
+            log=self.log,
+            env=_environment(),
+            cwd=data,
+            account=account,
+        )
 
     @property
     def _state(self) -> Path:
@@ -213,12 +223,11 @@ class EmbeddedPostgres:
 
     def _wait_until_ready(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        problem: str | None = "it did not start"
+        problem: str | None = "it ended at once"
         while problem and time.monotonic() < deadline and self.process.is_running():
             problem = connection_problem(self.url)
             time.sleep(0.05 if problem else 0)
         if problem:
-            self.process.kill()
             raise ServerError(f"PostgreSQL did not come up ({problem}). The end of {self.log}:\n{last_lines(self.log)}")
 
 

@@ -40,16 +40,19 @@ def find_rabbitmq(
     management_port: int | None = None,
     say: Callable[[str], None] = print,
 ) -> RabbitmqServer:
-    """The server at the URL; else our own node of an installed RabbitMQ; else a container; else RabbitMQ is installed
-    by the system's package manager when that is permitted. Nothing is started yet.
+    """The server at the URL; else what the folder holds already; else our own node of an installed RabbitMQ; else a
+    container; else RabbitMQ is installed by the system's package manager when that is permitted. Nothing is started yet.
 
-    A folder that already holds a container's or a node's state keeps its kind. ServerError says what to do when no way is left."""
+    ServerError says what to do when no way is left."""
     if url:
         return GivenRabbitmq(url)
+    container = RabbitmqContainer(folder, port, management_port)
+    if container.was_started():
+        return container
     if find_scripts() is None:
         no_docker = docker_problem()
         if no_docker is None:
-            return RabbitmqContainer(folder, port, management_port)
+            return container
         no_install = install_problem()
         if no_install is not None:
             raise ServerError(
@@ -61,6 +64,12 @@ def find_rabbitmq(
             )
         install_rabbitmq(say)
     return PrivateRabbitmq(folder, port, management_port)
+
+
+def own_rabbitmq(folder: Path) -> PrivateRabbitmq | RabbitmqContainer | None:
+    """The server of ours that the folder holds; None when it holds none."""
+    servers = (RabbitmqContainer(folder), PrivateRabbitmq(folder))
+    return next((server for server in servers if server.was_started()), None)
 
 
 class GivenRabbitmq:

@@ -78,6 +78,14 @@ class RabbitmqContainer:
             return False
         return bool(answer.status_code == requests.codes.ok)
 
+    def is_alive(self) -> bool:
+        """Whether our container runs, ready or not."""
+        return self._state() == "running"
+
+    def was_started(self) -> bool:
+        """Whether this folder ever held a container of ours."""
+        return (self.folder / "container.json").exists()
+
     def destroy(self) -> None:
         """Removes the container and everything it kept."""
         if self._state() is not None:

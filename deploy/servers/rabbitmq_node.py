@@ -94,6 +94,14 @@ class PrivateRabbitmq:
         """Whether our node lives and answers for itself."""
         return self.process.is_running() and self._health_problem() is None
 
+    def is_alive(self) -> bool:
+        """Whether our node's process lives, ready or not."""
+        return self.process.is_running()
+
+    def was_started(self) -> bool:
+        """Whether this folder ever held a node of ours."""
+        return self._state.exists()
+
     def destroy(self) -> None:
         """Kills the node and removes everything it kept."""
         self.kill()
@@ -206,7 +214,6 @@ class PrivateRabbitmq:
             problem = self._health_problem()
             time.sleep(0.1 if problem else 0)
         if problem:
-            self.kill()
             log = self.log if self.log.exists() else self.folder / "startup.log"
             raise ServerError(f"RabbitMQ did not come up ({problem}). The end of {log}:\n{last_lines(log)}")
 

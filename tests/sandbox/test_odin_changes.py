@@ -1,5 +1,6 @@
 """How the sandbox ODIN's books change: orders, renewals, endings, and the ledger that tells the truth of each."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -319,6 +320,15 @@ def test_a_resource_that_is_not_there_is_told_by_its_id(odin, key):
         odin.set_count(*key, 9)
 
 
+@pytest.fixture
+def threads_that_switch_often():
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("threads_that_switch_often")
 def test_changes_from_many_threads_at_once_are_all_counted_in_one_unbroken_chain(odin):
     def add_one_after_another():
         for _ in range(25):

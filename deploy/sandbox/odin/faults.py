@@ -7,6 +7,9 @@ Kinds that replace the answer:
     day_spent                                    403 of the gateway: no calls left today
     unauthorised, forbidden                      401 and 403 of the platform
     html_200                                     a web page with status 200
+    redirect                                     302 to `location`
+    gzip_bomb                                    a few hundred kB that unpack to 100 MB of blanks
+    endless                                      a body without end, a byte every `seconds`
     reset                                        TCP reset without a byte
     hang                                         `seconds` of silence, then the line closes
 Kinds that break the true answer:
@@ -21,14 +24,17 @@ Kinds that break the true answer:
     empty_list                                   data is empty, total stays
 """
 
+import asyncio
 import random
 import threading
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
 from deploy.sandbox.odin.access import Answer, Refused, day_spent, too_many_calls
@@ -54,6 +60,7 @@ class Fault:
     after_bytes: int = 40
     retry_after: int | None = 1
     total_by: int = 1
+    location: str = "http://127.0.0.1:1/"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -146,6 +153,29 @@ def _page(status: int, title: str) -> Breaking:
     return lambda _: Broken(status, HTMLResponse(page, status))
 
 
+def _redirect(meeting: Meeting) -> Broken:
+    return Broken(302, RedirectResponse(meeting.fault.location, 302))
+
+
+@cache
+def _bomb() -> bytes:
+    packer, megabyte = zlib.compressobj(1, wbits=31), b" " * 2**20
+    return b"".join(packer.compress(megabyte) for _ in range(100)) + packer.flush()
+
+
+def _gzip_bomb(_: Meeting) -> Broken:
+    return Broken(200, Response(_bomb(), headers={"Content-Encoding": "gzip"}, media_type="application/json"))
+
+
+def _endless(meeting: Meeting) -> Broken:
+    async def blanks() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(meeting.fault.seconds)
+
+    return Broken(200, StreamingResponse(blanks(), media_type="application/json"))
+
+
 def _answered(answer: Answer) -> Broken:
     return Broken(answer.status, answer.response())
 
@@ -200,6 +230,9 @@ KINDS: Mapping[str, Breaking] = {
     "unauthorised": _refused(401, "The token is missing, unknown or expired"),
     "forbidden": _refused(403, "Access to this resource is denied"),
     "html_200": _page(200, "Maintenance"),
+    "redirect": _redirect,
+    "gzip_bomb": _gzip_bomb,
+    "endless": _endless,
     "reset": lambda _: Broken(0, CutOff(reset=True)),
     "hang": lambda meeting: Broken(0, Hang(meeting.fault.seconds)),
     "truncated_json": _altered(_truncated),

@@ -74,10 +74,7 @@ class Register:
     def subscriptions(self) -> tuple[Subscription, ...]:
         """All subscriptions that the marketplace answers for, ended ones too, newest first."""
         with self._books() as books:
-            newest_first = sorted(
-                books.subscriptions.values(), key=lambda each: int(each.subscription_id), reverse=True
-            )
-            return tuple(sorted(newest_first, key=lambda each: each.creation_date, reverse=True))
+            return tuple(sorted(books.subscriptions.values(), key=_age_of_subscription, reverse=True))
 
     @property
     def orders(self) -> tuple[Order, ...]:

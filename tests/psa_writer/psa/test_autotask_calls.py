@@ -283,6 +283,16 @@ def test_a_locked_user_is_told_apart_and_left_alone(answer):
     assert len(wire.signed_in()) == 1
 
 
+def test_a_locked_user_is_left_alone_at_a_zone_that_it_moved_to_as_well():
+    zones = iter(["/zone1", "/zone2"])
+    wire = Wire(lambda _asked: xml(LOCKED, 401), zone=lambda wire: zone_reply(wire.base + next(zones)))
+
+    with autotask(wire) as client, pytest.raises(PsaFailure, match="locked"):
+        read(client)
+
+    assert [each.path for each in wire.signed_in()] == ["/zone1"]
+
+
 @pytest.mark.parametrize("act", [create, read])
 @pytest.mark.parametrize(
     ("answer", "retry_after"),

@@ -89,6 +89,7 @@ def test_a_reply_cut_off_anywhere_is_not_believed():
         response("query", "").encode(),
         result("query").encode().replace(b"ReturnCode>1<", b"ReturnCode>one<"),
         REPLY.replace(b"queryResult", b"queryResults"),
+        REPLY.replace(b"queryResponse", b"createResponse"),
         REPLY + REPLY,
         REPLY.replace(b"http://schemas.xmlsoap.org/soap/envelope/", b"http://www.w3.org/2003/05/soap-envelope"),
     ],

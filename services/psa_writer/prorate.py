@@ -1,0 +1,41 @@
+"""(a change, the billing period it falls into) -> what it costs and bills for the rest of that period, to four places."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from domain.money import Money
+from domain.periods import Period
+
+
+@dataclass(frozen=True)
+class Proration:
+    """Money for the days from the effective date to the period's end, to four places; None where the unit value is not
+    known. For show: rounded() to cents."""
+
+    cost: Money | None
+    price: Money | None
+
+
+def prorate(
+    period: Period,
+    effective_date: date,
+    units_before: int,
+    units_after: int,
+    unit_cost_before: Money | None,
+    unit_cost_after: Money | None,
+    unit_price: Money | None,
+) -> Proration:
+    """What the change comes to: change x unit value x remaining days / days of the period, both ends counted (the PSA's own
+    formula is not published; this one agrees with a clone's). A new cost counts for all units from the date on."""
+    share = period.share_from(effective_date)
+    cost = None
+    if unit_cost_after is not None:
+        before = unit_cost_after if unit_cost_before is None else unit_cost_before
+        cost = (
+            (unit_cost_after.times(Decimal(units_after)) - before.times(Decimal(units_before))).times(share).rounded(4)
+        )
+    price = (
+        None if unit_price is None else unit_price.times(Decimal(units_after - units_before)).times(share).rounded(4)
+    )
+    return Proration(cost, price)

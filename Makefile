@@ -14,7 +14,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(READY) ## set up and start everything on this machine; prints addresses and the token; again: does no harm
-	@.venv/bin/python -m deploy.up
+	@.venv/bin/python -m deploy.up start
 
 down: ## stop what `make up` started, and nothing else; the data stay in .trueup
 	@if [ -e $(READY) ]; then .venv/bin/python -m deploy.up down; else echo "nothing was ever started here"; fi

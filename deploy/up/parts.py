@@ -12,12 +12,13 @@ from deploy.servers.process import Detached, write_private
 
 @dataclass(frozen=True)
 class Part:
-    """One process of the house. health: the address that says whether it is ready (any 200 means it is)."""
+    """One process of the house. address: where it answers; health: the path there that says whether it is ready."""
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
-    health: str
+    address: str
+    health: str = "/healthz"
 
 
 class Folder:
@@ -63,7 +64,7 @@ class Folder:
 def not_ready(part: Part, seconds: float = 5) -> str:
     """Why a part is not ready, in its own words; "" when it is."""
     try:
-        answer = requests.get(part.health, timeout=seconds)
+        answer = requests.get(part.address + part.health, timeout=seconds)
     except requests.RequestException:
         return "does not answer yet"
     if answer.ok:

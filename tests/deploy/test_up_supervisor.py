@@ -100,7 +100,7 @@ def test_a_process_that_dies_again_and_again_is_started_ever_more_slowly_but_wit
 
 
 def test_a_part_that_does_not_answer_is_not_ready(tmp_path: Path) -> None:
-    assert not_ready(Part("part", _LIVES, {}, "http://127.0.0.1:1/healthz")) == "does not answer yet"
+    assert not_ready(Part("part", _LIVES, {}, "http://127.0.0.1:1")) == "does not answer yet"
 
 
 def test_what_shall_run_is_readable_for_its_owner_only(tmp_path: Path) -> None:

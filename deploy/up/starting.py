@@ -1,0 +1,146 @@
+"""(folder, wishes) -> a house that runs: servers, tables, processes, the sandbox's MSP with its resources linked."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import click
+import psycopg2
+from psycopg2 import sql
+
+from deploy.migrate import migrate
+from deploy.servers import ServerError
+from deploy.servers.postgres import EmbeddedPostgres, connection_problem, find_postgres, last_lines
+from deploy.servers.rabbitmq import find_rabbitmq, own_rabbitmq
+from deploy.up.house import house_parts, operator_settings, write_environment
+from deploy.up.parts import Folder, Part, not_ready
+from deploy.up.sandbox_msp import add_sandbox_msp, count_events, link_resources, write_links
+from deploy.up.screen import done, step, wait_until
+from deploy.up.site import Site, open_site, read_site
+from deploy.up.supervisor import stop_parts
+from plumbing.clock import Clock
+from plumbing.database import make_engine
+
+_DATABASE = "trueup"
+_READY_SECONDS = 120
+
+
+def start_house(folder: Folder, ports: Mapping[str, int | None], wishes: Mapping[str, Any]) -> Site:
+    """The installation, everything ready. When it runs already nothing is changed. ServerError says what is wrong."""
+    site = read_site(folder)
+    if site is not None and folder.process("supervisor").is_running():
+        click.echo("Trueup runs already; `make down` stops it.")
+        _wait_until_ready(folder)
+        return site
+    # What a supervisor that was killed has left must not keep the ports.
+    stop_parts(folder, folder.parts())
+    own = [EmbeddedPostgres(folder.path / "postgres"), own_rabbitmq(folder.path / "rabbitmq")]
+    for server in own:
+        if server is not None:
+            server.stop()
+    site = open_site(folder, ports, wishes)
+    database_url, rabbitmq_url = _start_servers(folder, site)
+    with step("tables and roles"):
+        migrate(database_url, site.secrets["role_password"])
+    write_environment(folder, site, database_url, rabbitmq_url)
+    if site.sandbox:
+        write_links(site, folder.path / "sandbox" / "links.csv")
+    folder.save_parts(house_parts(folder, site, database_url, rabbitmq_url))
+    _start_supervisor(folder)
+    _wait_until_ready(folder)
+    if site.sandbox:
+        _fill(folder, site, database_url, rabbitmq_url)
+    return site
+
+
+def stop_house(folder: Folder) -> list[str]:
+    """The names of what ran and was stopped: the processes first, then our own servers."""
+    names = ["supervisor", *(part.name for part in folder.parts())]
+    stopped = [name for name in names if folder.process(name).is_running()]
+    folder.process("supervisor").stop(60)
+    stop_parts(folder, folder.parts())
+    servers = {
+        "RabbitMQ": own_rabbitmq(folder.path / "rabbitmq"),
+        "PostgreSQL": EmbeddedPostgres(folder.path / "postgres"),
+    }
+    for name, server in servers.items():
+        if server is not None and server.was_started() and server.is_alive():
+            server.stop()
+            stopped.append(name)
+    return stopped
+
+
+def _start_servers(folder: Folder, site: Site) -> tuple[str, str]:
+    with step("PostgreSQL"):
+        postgres = find_postgres(site.database_url or None, folder.path / "postgres", site.ports["postgres"])
+        postgres.start()
+        database_url = site.database_url or _own_database(postgres.url)
+    with step("RabbitMQ"):
+        broker = find_rabbitmq(
+            site.rabbitmq_url or None,
+            folder.path / "rabbitmq",
+            site.ports["rabbitmq"],
+            site.ports["rabbitmq_management"],
+            say=lambda line: click.echo(f"    {line}"),
+        )
+        broker.start()
+    return database_url, broker.url
+
+
+def _own_database(url: str) -> str:
+    own = f"{url.rpartition('/')[0]}/{_DATABASE}"
+    if connection_problem(own) is not None:
+        with closing(psycopg2.connect(url)) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+    return own
+
+
+def _start_supervisor(folder: Folder) -> None:
+    log = folder.log("supervisor")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "deploy.up.supervisor", str(folder.path)]
+    folder.process("supervisor").start(command, log, dict(os.environ), folder.project)
+
+
+def _wait_until_ready(folder: Folder) -> None:
+    began, waiting = time.monotonic(), {part.name: part for part in folder.parts()}
+
+    def reason() -> str:
+        reasons = {name: not_ready(part) for name, part in waiting.items()}
+        for name in [name for name, why in reasons.items() if not why]:
+            done(name, began, waiting.pop(name).address)
+        return "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
+
+    try:
+        wait_until(reason, "everything", _READY_SECONDS)
+    except ServerError as error:
+        raise ServerError("\n".join([str(error), *(_end_of_log(folder, part) for part in waiting.values())])) from None
+
+
+def _end_of_log(folder: Folder, part: Part) -> str:
+    log = folder.log(part.name)
+    return f"The end of {log}:\n{last_lines(log, 6)}"
+
+
+def _fill(folder: Folder, site: Site, database_url: str, rabbitmq_url: str) -> None:
+    engine = make_engine(database_url, "trueup up")
+    links = folder.path / "sandbox" / "links.csv"
+    try:
+        with step("the sandbox's MSP and connections"):
+            add_sandbox_msp(site, engine, Clock(str(folder.path / "clock")))
+        for event, what in (("PollCompleted", "first poll"), ("PsaProductObserved", "first catalogue of the PSA")):
+            with step(what):
+                wait_until(lambda event=event: "" if count_events(engine, event) else f"no {event} yet", what, 180)  # type: ignore[misc]
+        # Once only: a relation that somebody cleared since must stay cleared.
+        linked = links.with_suffix(".imported")
+        if not linked.exists():
+            with step("relations"):
+                settings = operator_settings(folder, site, database_url, rabbitmq_url)
+                link_resources(links, settings, lambda line: click.echo(f"    {line}"))
+                linked.touch()
+    finally:
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""What the units of every linked PSA product should be, asked for once per change."""

@@ -1,0 +1,180 @@
+"""(a product, the resources that feed it) -> the request that is missing, the one that gives way, or why there can be none.
+
+The target is the sum of the last known counts, taken as it stands: a level, not a difference. So it does not matter how
+often or after how many changes one plans, and planning again asks for nothing. There is at most one open request a product.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from domain.events import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events.names import OdinNames, PsaNames
+from domain.money import Money
+from domain.units import LARGEST_COUNT, NotWholeUnits, whole_units
+from services.reconciler.cost_for_period import cost_for_period
+
+PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A resource that is linked to the product, with its last known count (None: none was ever known), what ODIN bills for a
+    unit, and for how many months."""
+
+    resource_key: str
+    odin: OdinNames
+    count: Decimal | None
+    unit_cost: Money | None
+    billing_months: int | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was last asked for. open: the writer has not brought it to its end yet."""
+
+    request_id: str
+    open: bool
+    target_units: int
+    target_unit_cost: Money | None
+
+
+@dataclass(frozen=True)
+class Product:
+    """A PSA product with its billing period in months, the currency of its unit cost, and what stands in the way of a plan
+    as it was last told ("": nothing)."""
+
+    psa: PsaNames
+    period_months: int | None
+    cost_currency: str | None
+    last: Request | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What led to planning the product: which resource's change ("": no single one's), in words for the reports. ask_anyway:
+    a relation was set, so the PSA is to be levelled once even if nothing else has changed."""
+
+    resource_key: str
+    reason: str
+    ask_anyway: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The product as it stands now, and the events that made it so, in order."""
+
+    product: Product
+    events: tuple[PlannedEvent, ...] = ()
+
+
+def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id: str, *, post_cost: bool) -> Plan:
+    """The plan. request_id: for the request, should one be made. post_cost: the policy unit_cost is "post".
+
+    Without feeds nothing is asked, an open request gives way to none, and the PSA keeps its units. While the count of a feed
+    is unknown nothing changes: unknown is not 0."""
+    if not feeds:
+        return Plan(
+            replace(product, last=None, refused=""), _superseded(product, None, "the last relation was cleared")
+        )
+    counts = [feed.count for feed in feeds]
+    if None in counts:
+        return Plan(product)
+    obstacle = _obstacle(feeds)
+    if obstacle:
+        return _refused(product, *obstacle)
+    target = sum(whole_units(count) for count in counts if count is not None)
+    if target > LARGEST_COUNT:
+        reason = f"The counts add up to {target}, more than the PSA can bill."
+        return _refused(product, feeds[0].odin, reason, "Look for a wrong count among the linked resources.")
+    request = Request(request_id, True, target, agreed_cost(product, feeds) if post_cost else None)
+    if not _is_news(request, product.last, touch):
+        return Plan(replace(product, refused=""))
+    events = (*_superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
+    return Plan(replace(product, last=request, refused=""), events)
+
+
+def agreed_cost(product: Product, feeds: Sequence[Feed]) -> Money | None:
+    """The unit cost for the product's period, when all feeds that have units agree on it and it is in the product's currency;
+    else None: the PSA's cost is left alone."""
+    costs = {_period_cost(product, feed) for feed in feeds if feed.count}
+    cost = costs.pop() if len(costs) == 1 else None
+    return cost if cost and cost.currency == product.cost_currency else None
+
+
+def _period_cost(product: Product, feed: Feed) -> Money | None:
+    if feed.unit_cost is None or not feed.billing_months or not product.period_months:
+        return None
+    return cost_for_period(feed.unit_cost, feed.billing_months, product.period_months)
+
+
+def _is_news(request: Request, last: Request | None, touch: Touch) -> bool:
+    if last is None or request.target_units != last.target_units:
+        return True
+    if request.target_unit_cost is None:
+        # Nothing is wished for the cost any more; only a request that still would change it has to give way.
+        cost_differs = last.open and last.target_unit_cost is not None
+    else:
+        cost_differs = request.target_unit_cost != last.target_unit_cost
+    return cost_differs or (touch.ask_anyway and not last.open)
+
+
+def _obstacle(feeds: Sequence[Feed]) -> tuple[OdinNames, str, str] | None:
+    for feed in feeds:
+        try:
+            whole_units(feed.count or Decimal(0))
+        except NotWholeUnits:
+            name = f"“{feed.odin.resource_name}”"
+            reason = f"The count of {name} is {feed.count}, and the PSA takes whole units only."
+            return feed.odin, reason, f"Correct the count in the marketplace, or clear the relation of {name}."
+    return None
+
+
+def _refused(product: Product, odin: OdinNames, reason: str, fix: str) -> Plan:
+    """Whatever was asked before no longer holds: an open request gives way to none. Told once, not at every plan."""
+    told = product.refused == reason
+    refused = PlanRefused(**vars(odin), **vars(product.psa), reason=reason, fix=fix)
+    events = (*_superseded(product, None, reason), *(() if told else (refused,)))
+    return Plan(replace(product, last=None, refused=reason), events)
+
+
+def _superseded(product: Product, by: str | None, reason: str) -> tuple[PlannedEvent, ...]:
+    if product.last is None or not product.last.open:
+        return ()
+    return (
+        AdjustmentSuperseded(
+            request_id=product.last.request_id,
+            superseded_by=by,
+            psa_connection_id=product.psa.psa_connection_id,
+            psa_product_id=product.psa.psa_product_id,
+            reason=reason,
+        ),
+    )
+
+
+def _requested(product: Product, feeds: Sequence[Feed], touch: Touch, request: Request) -> AdjustmentRequested:
+    # The names are those of a resource that is linked now: a post must never stand under a relation that was cleared.
+    names = next((feed.odin for feed in feeds if feed.resource_key == touch.resource_key), feeds[0].odin)
+    return AdjustmentRequested(
+        **vars(names),
+        **vars(product.psa),
+        request_id=request.request_id,
+        target_units=request.target_units,
+        target_unit_cost=request.target_unit_cost,
+        reason=touch.reason,
+        causes=tuple(_cause(feed) for feed in feeds),
+    )
+
+
+def _cause(feed: Feed) -> Cause:
+    assert feed.count is not None  # noqa: S101 plan_units has returned before
+    odin = feed.odin
+    return Cause(
+        connection_id=odin.connection_id,
+        company_id=odin.company_id,
+        subscription_id=odin.subscription_id,
+        resource_id=odin.resource_id,
+        resource_name=odin.resource_name,
+        count=feed.count,
+    )

@@ -1,0 +1,58 @@
+"""Messages and calls -> reconciler's plans: what the units of every linked product should be."""
+
+from typing import Any
+
+from nameko.rpc import rpc
+
+from domain.keys import MspId
+from plumbing import setup, topology
+from plumbing.broker import BadMessage, Bell, consume
+from plumbing.catch_up import catch_up, sweep
+from plumbing.house import HouseProvider
+from plumbing.settings import Settings
+from plumbing.sweeping import sweeping
+from services.reconciler.reactor import REPLANS, TYPES, reactor
+from services.reconciler.replan import replan
+
+SETTINGS = Settings
+WORKERS = 10
+
+
+class Service:
+    """Asks for units when counts, costs or relations change."""
+
+    name = "reconciler"
+    house = HouseProvider()
+
+    @consume(topology.bell_queue("reconciler", TYPES))
+    def on_bell(self, body: Any, _message_id: str) -> None:
+        """Reads the log up to its head for the MSP of the bell."""
+        catch_up(self.house.engine, reactor(self.house.clock), Bell.parse(body).msp_id, self.house.clock)
+
+    @consume(topology.work_queue(REPLANS))
+    def on_replan(self, body: Any, _message_id: str) -> None:
+        """Plans an MSP anew. Doing it twice asks for nothing the second time, so the message needs no claim."""
+        match body:
+            case {"msp_id": str(msp_id)} if msp_id:
+                replan(self.house.engine, MspId(msp_id), self.house.clock)
+            case _:
+                raise BadMessage("a replan has msp_id")
+
+    @sweeping
+    def sweep(self) -> None:
+        """Looks for bells that were lost."""
+        sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
+
+    @rpc
+    def replan(self, msp_id: str) -> dict[str, Any]:
+        """{"events": how many were appended, "refusal"} after planning everything that the MSP has linked."""
+        try:
+            with self.house.engine.connect() as connection:
+                setup.msp(connection, MspId(msp_id))
+        except KeyError:
+            fix = "Add it with `trueup msp add`."
+            return {
+                "events": 0,
+                "refusal": {"code": "msp_unknown", "message": "There is no such MSP here.", "fix": fix},
+            }
+        return {"events": replan(self.house.engine, MspId(msp_id), self.house.clock), "refusal": None}

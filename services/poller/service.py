@@ -1,0 +1,53 @@
+"""Messages, the timer and calls -> polls of marketplaces, shared out over replicas through the work queue."""
+
+from typing import Any
+
+from nameko.contextdata import ContextDataProvider
+from nameko.rpc import rpc
+
+from domain.keys import ConnectionId, MspId
+from plumbing import topology
+from plumbing.broker import consume
+from plumbing.house import HouseProvider
+from plumbing.logs import correlated
+from plumbing.settings import OutsideSettings
+from plumbing.sweeping import sweeping
+from services.poller.schedule import QUEUE, put_due_polls
+from services.poller.try_connection import try_connection
+from services.poller.work import PollWork, do_poll
+
+SETTINGS = OutsideSettings
+# A poll spends its time waiting for the marketplace; some workers stay free for the timer and for calls.
+POLLS_AT_ONCE = 6
+WORKERS = POLLS_AT_ONCE + 4
+
+
+class CorrelationId(ContextDataProvider):
+    """The correlation id of the message in hand."""
+
+    context_key = "correlation_id"
+
+
+class Service:
+    """Reads ODIN and records what changed."""
+
+    name = "poller"
+    house = HouseProvider()
+    correlation_id = CorrelationId()
+
+    @consume(topology.work_queue(QUEUE), prefetch=POLLS_AT_ONCE)
+    def poll(self, body: Any, _message_id: str) -> None:
+        """Runs the poll of the message."""
+        with correlated(self.correlation_id):
+            do_poll(self.house, PollWork.parse(body))
+
+    @sweeping
+    def put_due_polls(self) -> None:
+        """Puts polls that are due into the queue."""
+        put_due_polls(self.house.engine, self.house.clock)
+
+    @rpc
+    def test_connection(self, msp_id: str, connection_id: str) -> dict[str, Any]:
+        """{"steps": [{"name", "ok", "ms", "message", "fix"}]}: whether the connection opens and can be read."""
+        house = self.house
+        return try_connection(house.engine, house.settings, house.clock, MspId(msp_id), ConnectionId(connection_id))

@@ -44,5 +44,4 @@ def explain_spent(spent: BudgetSpent, now: datetime) -> Explained:
 
 def explain_set_up(fault: Exception) -> Explained:
     """Settings or secrets with which no call can be made."""
-    missing = f"{fault.args[0]} is not set" if isinstance(fault, KeyError) else str(fault)
-    return Explained("set_up", missing, _FIXES["set_up"])
+    return Explained("set_up", str(fault), _FIXES["set_up"])

@@ -8,11 +8,16 @@ from sqlalchemy import Engine
 from plumbing.budget import Budget, Window
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits
+from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
 from plumbing.setup import OutsideConnection
 from services.poller.sources.simple_api import Access, SimpleApi
 
 DAY_SECONDS = 86_400
+
+
+class BadSetUp(Exception):
+    """The connection lacks a setting or a secret, or a secret was sealed for another service."""
 
 
 def call_limits(target: OutsideConnection) -> tuple[int, int]:
@@ -32,15 +37,8 @@ def budget_of(engine: Engine, target: OutsideConnection, clock: Clock) -> Budget
 def opened(
     target: OutsideConnection, settings: OutsideSettings, budget: Budget, clock: Clock, deadline: float
 ) -> Iterator[SimpleApi]:
-    """The connection's source until the block ends. deadline: of time.monotonic(). NotForUs or KeyError when the set-up
-    lacks something or was sealed for another service."""
-    access = Access(
-        address=target.settings["gateway_url"],
-        user=target.settings["user"],
-        marketplace=target.settings["marketplace"],
-        password=target.secret(settings.private_key, "password"),
-        key=target.secret(settings.private_key, "secret"),
-    )
+    """The connection's source until the block ends. deadline: of time.monotonic(). BadSetUp."""
+    access = _access(target, settings.private_key)
     limits = Limits(
         float(settings.http_connect_seconds), float(settings.http_read_seconds), float(settings.http_total_seconds)
     )
@@ -49,3 +47,18 @@ def opened(
         yield SimpleApi(access, http, budget, clock, deadline)
     finally:
         http.close()
+
+
+def _access(target: OutsideConnection, private_key: str) -> Access:
+    try:
+        return Access(
+            address=target.settings["gateway_url"],
+            user=target.settings["user"],
+            marketplace=target.settings["marketplace"],
+            password=target.secret(private_key, "password"),
+            key=target.secret(private_key, "secret"),
+        )
+    except KeyError as missing:
+        raise BadSetUp(f"{missing.args[0]} is not set") from None
+    except NotForUs as fault:
+        raise BadSetUp(str(fault)) from None

@@ -11,14 +11,16 @@ from plumbing import setup
 from plumbing.budget import BudgetSpent
 from plumbing.clock import Clock
 from plumbing.http import OutsideFailure
-from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
+from plumbing.setup import OutsideConnection
 from services.poller import schedule
 from services.poller.explain import Explained, explain_failure, explain_set_up, explain_spent
-from services.poller.opening import budget_of, opened
+from services.poller.opening import BadSetUp, budget_of, opened
+from services.poller.sources.simple_api import SimpleApi
 
 # A person waits for the answer; a wrong password is tried once.
 LONGEST_SECONDS = 60
+_ADD_IT = "Add it with `trueup connection set`, or check its name."
 
 
 def try_connection(
@@ -27,20 +29,35 @@ def try_connection(
     """{"steps": [{"name", "ok", "ms", "message", "fix"}]}: set-up, sign-in, read; it ends at the first that fails. When all
     went well a connection that was stopped is polled again."""
     steps = _Steps(clock)
+    target = _found(engine, msp_id, connection_id)
+    if target is None:
+        steps.failed("set-up", Explained("set_up", f"there is no connection {connection_id}", _ADD_IT))
+        return {"steps": steps.rows}
     try:
-        with engine.connect() as connection:
-            target = setup.connection_of(connection, msp_id, connection_id)
         with opened(
             target, settings, budget_of(engine, target, clock), clock, time.monotonic() + LONGEST_SECONDS
         ) as api:
             steps.done("set-up", "the settings are there and the secrets open")
-            steps.take("sign-in", lambda: api.token() or "the marketplace gave a token")
+            steps.take("sign-in", lambda: _sign_in(api))
             steps.take("read", lambda: f"there are {api.first_subscription_page()} subscriptions")
-    except (KeyError, NotForUs) as fault:
+    except BadSetUp as fault:
         steps.failed("set-up", explain_set_up(fault))
     if steps.all_went_well:
         schedule.resume(engine, schedule.place_of(target), clock)
     return {"steps": steps.rows}
+
+
+def _found(engine: Engine, msp_id: MspId, connection_id: ConnectionId) -> OutsideConnection | None:
+    with engine.connect() as connection:
+        try:
+            return setup.connection_of(connection, msp_id, connection_id)
+        except KeyError:
+            return None
+
+
+def _sign_in(api: SimpleApi) -> str:
+    api.token()
+    return "the marketplace gave a token"
 
 
 class _Steps:

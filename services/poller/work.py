@@ -11,14 +11,13 @@ from domain.keys import ConnectionId, MspId
 from plumbing import setup
 from plumbing.broker import BadMessage
 from plumbing.house import House
-from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
 from plumbing.setup import OutsideConnection
 from services.poller import schedule
 from services.poller.explain import Explained, explain_set_up
 from services.poller.known import Place
 from services.poller.lease import Lease, LeaseLost, take_lease
-from services.poller.opening import budget_of, opened
+from services.poller.opening import BadSetUp, budget_of, opened
 from services.poller.poll import Poll, Run, claim_poll, finished, record_failure
 
 log = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ def _poll(house: House, lease: Lease, target: OutsideConnection, deadline: float
             ended = Poll(Run(house.engine, house.clock, target, lease, source, budget, deadline)).read_and_store()
             log.info("poll ended", extra=lease.place.key | {"poll_id": lease.poll_id, "calls": source.calls})
             return ended
-    except (KeyError, NotForUs) as fault:
+    except BadSetUp as fault:
         return _refuse(house, lease, target, explain_set_up(fault))
 
 

@@ -188,7 +188,7 @@ def test_m8_a_handler_busy_for_three_heartbeats_has_one_effect_and_its_service_l
 ) -> None:
     # given
     declare(vhost)
-    (busy,) = send(vhost, {"do": "busy", "seconds": 7})
+    (busy,) = send(vhost, {"do": "busy", "seconds": 14})
 
     # when
     with worker(database, vhost, heartbeat=2) as process:
@@ -303,3 +303,25 @@ def test_m12_every_declared_queue_is_durable_limited_and_gives_its_dead_to_our_h
             assert arguments["x-delivery-limit"] == topology.DELIVERY_LIMIT
             assert arguments["x-dead-letter-exchange"] == "trueup.dead"
             assert arguments["x-dead-letter-strategy"] == "at-least-once"
+
+
+def test_m8_an_acknowledgement_on_a_broken_connection_is_not_the_end_of_the_service(vhost: str) -> None:
+    """The broker delivers again by itself; nameko would die here of what the socket raises."""
+    from kombu import Connection
+
+    from plumbing.broker import QueueConsumer
+
+    # given: a message taken over a connection that broke since
+    declare(vhost)
+    send(vhost, {"do": "effect"})
+    connection = Connection(vhost)
+    message = connection.default_channel.basic_get(QUEUE)
+    message.ack = lambda: message.channel.basic_ack(message.delivery_tag)
+    connection.transport.client.connection.transport.sock.close()
+
+    # when
+    QueueConsumer().ack_message(message)
+
+    # then
+    connection.collect()
+    assert depth(vhost) == 1

@@ -22,6 +22,11 @@ from plumbing.clock import Clock
 
 LARGEST_ANSWER = 64 * 2**20
 USER_AGENT = "Trueup/0.1"
+_BAD_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
 _KINDS = {
     401: "unauthorised",
     403: "forbidden",
@@ -127,8 +132,11 @@ class Http:
         except requests.exceptions.ConnectionError as error:
             sent = not _never_connected(error)
             raise OutsideFailure("unreachable", _plainly(error), sent=sent) from error
-        except requests.exceptions.RequestException as error:
+        except _BAD_ADDRESS as error:
             raise OutsideFailure("unreachable", _plainly(error), sent=False) from error
+        except (requests.exceptions.RequestException, HTTPError, ValueError) as error:
+            # An answer whose head makes no sense (two lengths, a broken Location): the request did arrive.
+            raise OutsideFailure("malformed", _plainly(error)) from error
         with response:
             return self._judged(response, self._whole_body(response, deadline))
 
@@ -167,7 +175,7 @@ class Http:
 
     def _retry_after(self, text: str) -> float | None:
         """Seconds from either form of the header (RFC 9110 section 10.2.3); None when there is none or it is no sense."""
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return float(text)
         try:
             moment = parsedate_to_datetime(text)

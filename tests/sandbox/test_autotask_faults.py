@@ -257,6 +257,7 @@ def test_without_rights_rows_vanish_and_writes_are_refused(psa: Desk, client: Cl
 
     assert (empty.code, empty.entities) == ("1", [])
     assert "adequate permissions" in client.adjust(line, 7).errors[0]
+    assert "adequate permissions" in client.write("create", "Account", {"AccountName": "A", "AccountType": 1}).errors[0]
     assert "No matching records found." in client.write("update", "ContractService", {"id": line}).errors[0]
     psa.give_rights()
     assert client.adjust(line, 7).code == "1"

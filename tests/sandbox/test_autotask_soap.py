@@ -15,6 +15,12 @@ from zeep.transports import Transport
 from deploy.sandbox.autotask import Desk, autotask_sandbox
 from tests.sandbox.autotask_client import Client, where
 
+JULY_11 = datetime(2026, 7, 11)  # noqa: DTZ001 - zeep reads days so
+HEADERS = {"Content-Type": "text/xml", "SOAPAction": '"http://autotask.net/ATWS/v1_6/GetEntityInfo"'}
+CALL = (
+    b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+    b'<GetEntityInfo xmlns="http://autotask.net/ATWS/v1_6/"/></s:Body></s:Envelope>'
+)
 BINDING = "{http://autotask.net/ATWS/v1_6/}ATWSSoap"
 REAL_WSDL = Path(__file__).parents[3] / "shared/reference/autotask/atws-v1_6.wsdl"
 
@@ -65,7 +71,7 @@ def test_a_wrong_password_or_zone_is_401_with_a_page_that_is_no_xml(psa: Desk, l
         assert answer.status == 401
         with pytest.raises(etree.XMLSyntaxError):
             _ = answer.root
-    challenge = requests.post(psa.zone_url, _minimal_call(), headers=_HEADERS, timeout=5).headers["WWW-Authenticate"]
+    challenge = requests.post(psa.zone_url, CALL, headers=HEADERS, timeout=5).headers["WWW-Authenticate"]
     assert challenge == 'Basic realm="webservices2.autotask.net"'
 
 
@@ -87,12 +93,26 @@ def test_soap_1_2_and_addressing_are_not_understood(client: Client) -> None:
     assert answer.text("faultstring") == "SOAP header Action was not understood."
 
 
-@pytest.mark.parametrize("body", [b"", b"<a>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a/>"])
-def test_what_is_no_soap_call_is_a_fault(psa: Desk, body: bytes) -> None:
-    answer = requests.post(psa.zone_url, body, headers=_HEADERS, timeout=5)
+@pytest.mark.parametrize(
+    ("before", "call", "said"),
+    [
+        (b"", b"", b"unable to read"),
+        (b"", b"<a>", b"unable to read"),
+        (b"", b"<a/>", b"not understood"),
+        (b"<!DOCTYPE a [<!ENTITY b 'c'>]>", CALL, b"A DTD is not allowed"),
+        (b"", CALL.replace(b"GetEntityInfo", b"GetRich"), b"did not recognize the request element: GetRich"),
+        (
+            b"",
+            CALL.replace(b"GetEntityInfo", b"GetWsdlVersion"),
+            b"did not recognize the value of HTTP Header SOAPAction",
+        ),
+    ],
+)
+def test_what_is_no_soap_call_is_a_fault(psa: Desk, before: bytes, call: bytes, said: bytes) -> None:
+    answer = requests.post(psa.zone_url, before + call, headers=HEADERS, timeout=5)
 
     assert answer.status_code == 500
-    assert b"faultstring" in answer.content
+    assert said in answer.content
 
 
 # Queries
@@ -483,14 +503,3 @@ def test_zeep_reads_every_reply_strictly_and_its_requests_are_understood(psa: De
     assert service.getUDFInfo("Account") in (None, [])
     assert service.GetWsdlVersion().startswith("1.6")
     assert service.delete(Entities=factory.ArrayOfEntity(Entity=[factory.Account(id=1)])).ReturnCode == -1
-
-
-JULY_11 = datetime(2026, 7, 11)  # noqa: DTZ001 - zeep reads days so
-_HEADERS = {"Content-Type": "text/xml", "SOAPAction": '"http://autotask.net/ATWS/v1_6/GetEntityInfo"'}
-
-
-def _minimal_call() -> bytes:
-    return (
-        b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
-        b'<GetEntityInfo xmlns="http://autotask.net/ATWS/v1_6/"/></s:Body></s:Envelope>'
-    )

@@ -23,12 +23,11 @@ def approve_and_post(engine: Engine, through: date, contract_id: int | None = No
 
 def _post_line(engine: Engine, contract: Contract, line: Line, through: date) -> list[BillingItem]:
     rows, moment = engine.rows(line.id), engine.now()
-    posted = {row.period for row in rows if row.approved_at}
     items: list[BillingItem] = []
     for row in rows:
         if row.period > through or row.approved_at:
             continue
-        if row.period == row.start and row.period not in posted:
+        if row.period == row.start:
             items.append(_period_item(engine, contract, line, row))
         engine.books.put(replace(row, approved_at=moment))
     for adjustment in engine.books.children(Adjustment, line.id):

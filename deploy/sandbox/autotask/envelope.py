@@ -177,8 +177,8 @@ def _entity_element(entity: EntityType, entity_id: int, parts: list[str], unknow
 
 
 def _value(shown: Field, value: Any) -> str:
-    """A null is left out, except that of a string field, which comes empty."""
-    if value is None and shown.type != "string":
+    """A null is left out; a text is never null, and comes even when it is empty."""
+    if value is None:
         return ""
-    kind, text = XSD_TYPES[shown.type], escape(write_value("" if value is None else value))
+    kind, text = XSD_TYPES[shown.type], escape(write_value(value))
     return f'<{shown.name} xsi:type="{kind}">{text}</{shown.name}>' if text else f'<{shown.name} xsi:type="{kind}" />'

@@ -136,11 +136,11 @@ def _all_or_none(
 
 def _create_one(database: Database, entity: EntityType, sent: SentEntity, origin: Origin) -> int:
     engine = database.engine
-    if engine.rights_cut:
-        raise Refused(NO_RIGHTS)
     if entity.kind is Adjustment:
         wish = _wish(_given(database, entity, sent, "create", by_name_only=True))
         return engine.adjust(wish, origin).id
+    if engine.rights_cut:
+        raise Refused(NO_RIGHTS)
     values = _given(database, entity, sent, "create")
     new_id, now = engine.books.new_id(entity.kind), engine.now()
     if entity.kind is Account:

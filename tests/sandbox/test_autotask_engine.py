@@ -1,13 +1,14 @@
 """The sandbox's adjustment engine: periods, rows, prorations, the ledger, and each switch."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import domain.periods
 from deploy.sandbox.autotask.billing import approve_and_post
 from deploy.sandbox.autotask.books import Books
 from deploy.sandbox.autotask.engine import Engine, Origin, Refused, Wish
@@ -76,6 +77,19 @@ def test_two_years_have_as_many_periods_as_the_type_says(period: str, count: int
 
     assert len(periods) == count
     assert periods[-1].end == date(2028, 3, 14)
+
+
+@given(st.dates(date(2020, 1, 1), date(2032, 12, 31)), st.integers(0, 1500), st.sampled_from(PeriodType))
+def test_the_sandbox_and_trueup_count_the_same_periods(start: date, days: int, period: PeriodType) -> None:
+    end = start + timedelta(days=days)
+    name = "half_yearly" if period == "semi-annual" else period.value
+
+    ours = domain.periods.periods(start, domain.periods.PeriodType(name), end)
+
+    assert PeriodType(name) == period
+    assert [(each.first_day, each.last_day) for each in ours] == [
+        (each.start, each.end) for each in billing_periods(start, end, period)
+    ]
 
 
 # Adjusting

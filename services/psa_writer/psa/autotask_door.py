@@ -1,8 +1,8 @@
 """A request -> its reply, or a failure by kind: zone, sign-in, and what may be said about a create that went wrong."""
 
 from base64 import b64encode
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -24,6 +24,8 @@ Limiter = Callable[[str], AbstractContextManager[object]]
 
 FIRST_ADDRESS = "https://webservices.autotask.net/ATServices/1.6/atws.asmx"
 _ZONE_LIFE = timedelta(hours=12)
+#: Statuses by which Autotask turns a call away before it works on it.
+_AT_THE_DOOR = {"unauthorised", "rate_limited"}
 
 _OUTAGE_FIX = (
     "Nothing to do: Trueup tries again by itself. If it lasts, look at Autotask's status page and at your network."
@@ -59,17 +61,16 @@ class Door:
     def __init__(
         self, account: AutotaskAccount, requests: Requests, limiter: Limiter, clock: Clock, limits: Limits
     ) -> None:
-        self._account, self._requests, self._limiter, self._clock, self._limits = (
-            account,
-            requests,
-            limiter,
-            clock,
-            limits,
-        )
+        self._account, self._requests, self._limiter = account, requests, limiter
+        self._clock, self._limits = clock, limits
         self._http = Http("autotask", limits, clock)
         self._zone: tuple[str, datetime] | None = None
         credentials = f"{account.user.strip()}:{account.password}".encode()
         self._authorization = f"Basic {b64encode(credentials).decode('ascii')}"
+
+    def close(self) -> None:
+        """Closes the kept connections."""
+        self._http.close()
 
     def zone(self, *, anew: bool = False) -> str:
         """The address of the user's zone, asked for at most every 12 hours. Raises PsaFailure."""
@@ -80,15 +81,8 @@ class Door:
 
     def read(self, request: Request, parse: Callable[[bytes], T]) -> T:
         """What `parse` makes of the reply to a call that changes nothing. Raises PsaFailure, also for parse's BadReply."""
-        try:
+        with _failures(request):
             return parse(self._signed_in(request, self._http))
-        except OutsideFailure as failure:
-            fault = read_fault(failure.body)
-            raise (_outside(failure) if fault is None else _fault(fault, failure.retry_after)) from failure
-        except Fault as fault:
-            raise _fault(fault) from fault
-        except BadReply as bad:
-            raise _foreign(request, bad) from bad
 
     def create(self, request: Request, sent: int) -> Outcome:
         """What became of a create of `sent` entities, sent once.
@@ -98,12 +92,13 @@ class Door:
         kept one that the server is just closing would leave the outcome unknown for nothing.
         """
         try:
-            return _create_outcome(self._signed_in(request, Http("autotask", self._limits, self._clock)), sent)
+            with closing(Http("autotask", self._limits, self._clock)) as http:
+                return _create_outcome(self._signed_in(request, http), sent)
         except OutsideFailure as failure:
-            fault = read_fault(failure.body)
+            fault = _told(failure)
             if fault is not None:
                 return _faulted_create(fault, sent, failure.retry_after)
-            if not failure.sent or failure.kind in {"unauthorised", "rate_limited"}:
+            if not failure.sent or failure.kind in _AT_THE_DOOR:
                 raise _outside(failure) from failure
             return Unknown(f"no usable answer: {failure.message}")
 
@@ -136,15 +131,8 @@ class Door:
 
     def _ask_zone(self) -> str:
         request = self._requests.zone(self._account.user)
-        try:
+        with _failures(request):
             zone = read_zone(self._post(self._account.address, request, self._http, {}))
-        except OutsideFailure as failure:
-            fault = read_fault(failure.body)
-            raise (_outside(failure) if fault is None else _fault(fault, failure.retry_after)) from failure
-        except Fault as fault:
-            raise _fault(fault) from fault
-        except BadReply as bad:
-            raise _foreign(request, bad) from bad
         if zone.error_code or not zone.url:
             message = f"Autotask found no zone for the user (code {zone.error_code})."
             raise PsaFailure("unauthorised", message, _UNKNOWN_USER_FIX)
@@ -161,6 +149,29 @@ class Door:
             return url
         message = f"Autotask's zone answer points to {host or url!r}, which is not Autotask; nothing was sent there."
         raise PsaFailure("malformed", message, _ADDRESS_FIX)
+
+
+@contextmanager
+def _failures(request: Request) -> Iterator[None]:
+    """Everything that can go wrong with a call that changes nothing, as PsaFailure."""
+    try:
+        yield
+    except OutsideFailure as failure:
+        fault = _told(failure)
+        raise (_outside(failure) if fault is None else _fault(fault, failure.retry_after)) from failure
+    except Fault as fault:
+        raise _fault(fault) from fault
+    except BadReply as bad:
+        raise _foreign(request, bad) from bad
+
+
+def _told(failure: OutsideFailure) -> Fault | None:
+    """The fault in an answer with an error status, where its words say more than the status: a refused sign-in in words
+    that we do not know is still one, and must not be tried again."""
+    fault = read_fault(failure.body)
+    if fault and failure.kind in _AT_THE_DOOR and not errors.known_error(fault.message).words:
+        return None
+    return fault
 
 
 def _create_outcome(body: bytes, sent: int) -> Outcome:

@@ -98,7 +98,7 @@ KNOWN_ERRORS = (
     ),
     KnownError("does not have the adequate permissions", Trouble.REJECTED, RIGHTS_FIX),
     KnownError("may not have the required permissions", Trouble.REJECTED, RIGHTS_FIX),
-    KnownError("does not support the", Trouble.REJECTED, RIGHTS_FIX),
+    KnownError("entity type does not support the", Trouble.REJECTED, RIGHTS_FIX),
     KnownError(
         "value does not exist for the required field contractserviceid",
         Trouble.REJECTED,

@@ -69,6 +69,10 @@ class AutotaskSoap:
         """Seconds after sending in which Autotask may still be working on a create."""
         return self._longest_execution
 
+    def close(self) -> None:
+        """Closes the kept connections; the client may be used again."""
+        self._door.close()
+
     def zone(self) -> str:
         """The address of the zone that the user lives in."""
         return self._door.zone()

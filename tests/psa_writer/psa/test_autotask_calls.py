@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import threading
 from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import replace
@@ -195,6 +196,44 @@ def test_a_control_character_in_a_name_does_not_hide_the_customer():
     assert customer.name.split() == ["Blue", "Yonder"]
 
 
+@contextmanager
+def answering_in_bytes(answer: bytes):
+    """A server that takes one call and sends these bytes, whatever they are; gives its port."""
+
+    def serve():
+        line, _ = listener.accept()
+        with line:
+            line.recv(2**16)
+            line.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        yield listener.getsockname()[1]
+        server.join(10)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"garbage",
+        b"HTTP/1.1 200 OK\r\nConte",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 No\r\nRetry-After: \xb2\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a3_an_answer_that_is_not_even_http_leaves_a_create_unknown(head: bytes):
+    with answering_in_bytes(head) as port:
+        elsewhere = f"http://127.0.0.1:{port}/zone1"
+        with autotask(Wire(lambda _asked: html(), zone=lambda _wire: zone_reply(elsewhere))) as client:
+            assert isinstance(create(client), Unknown)
+
+
 def unused_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -280,6 +319,18 @@ def test_a_locked_user_is_told_apart_and_left_alone(answer):
 
     assert failed.value.kind == "unauthorised"
     assert "Unlock it" in failed.value.fix
+    assert len(wire.signed_in()) == 1
+
+
+@pytest.mark.parametrize("act", [create, read])
+@pytest.mark.parametrize(("status", "kind"), [(401, "unauthorised"), (429, "rate_limited")])
+def test_a_status_at_the_door_counts_whatever_unknown_words_come_with_it(act, status: int, kind: str):
+    wire = always(fault("Some words of another year.", status=status))
+
+    with autotask(wire) as client, pytest.raises(PsaFailure) as failed:
+        act(client)
+
+    assert failed.value.kind == kind
     assert len(wire.signed_in()) == 1
 
 

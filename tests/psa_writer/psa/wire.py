@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -84,7 +84,8 @@ def autotask(
     with serving(wire) as base:
         wire.base = base
         clock = clock or FrozenClock(datetime(2026, 8, 14, 12, tzinfo=UTC))
-        yield AutotaskSoap(account(f"{base}/first"), limiter, clock, limits)
+        with closing(AutotaskSoap(account(f"{base}/first"), limiter, clock, limits)) as client:
+            yield client
 
 
 def account(address: str) -> AutotaskAccount:

@@ -1,0 +1,1 @@
+"""reporting: facts -> reports. Read models folded from the log, queries over them, and replay."""

@@ -1,0 +1,69 @@
+-- The log of what was posted: one row an event.
+INSERT INTO reporting.adjustments ({adjustments.columns})
+SELECT :msp_id, :generation, position, payload ->> 'request_id', payload ->> 'operation_id',
+    payload ->> 'connection_id', payload ->> 'company_id', payload ->> 'company_name',
+    payload ->> 'subscription_id', payload ->> 'subscription_name', payload ->> 'resource_id', payload ->> 'resource_name',
+    payload ->> 'psa_connection_id', payload ->> 'psa_customer_id', payload ->> 'psa_customer_name',
+    payload ->> 'psa_agreement_id', payload ->> 'psa_agreement_name',
+    payload ->> 'psa_product_id', payload ->> 'psa_product_name',
+    occurred_at, (payload ->> 'effective_date')::date,
+    (payload ->> 'unit_change')::integer, (payload ->> 'units_before')::integer, (payload ->> 'units_after')::integer,
+    (payload -> 'unit_cost_before' ->> 'amount')::numeric, payload -> 'unit_cost_before' ->> 'currency',
+    (payload -> 'unit_cost_after' ->> 'amount')::numeric, payload -> 'unit_cost_after' ->> 'currency',
+    (payload -> 'prorated_cost' ->> 'amount')::numeric, payload -> 'prorated_cost' ->> 'currency',
+    (payload -> 'prorated_price' ->> 'amount')::numeric, payload -> 'prorated_price' ->> 'currency',
+    payload ->> 'proof', (payload ->> 'attempt')::integer, (payload ->> 'completes_request')::boolean
+FROM ({events}) e WHERE type = 'AdjustmentPosted';
+
+-- The wishes behind it and how far they came. What was posted stays posted, whatever was told of the request later.
+WITH events AS MATERIALIZED ({events}),
+touched AS (
+    SELECT payload ->> 'request_id' AS request_id,
+        min(position) FILTER (WHERE type = 'AdjustmentRequested') AS requested,
+        min(position) FILTER (WHERE type = 'AdjustmentPosted') AS posted,
+        min(position) FILTER (WHERE type = 'UnitsFoundEqual') AS found_equal,
+        min(position) FILTER (WHERE type = 'AdjustmentSuperseded') AS superseded
+    FROM events WHERE type <> 'AdjustmentPosted' OR (payload ->> 'completes_request')::boolean GROUP BY 1
+),
+merged AS (
+    SELECT t.*, r.request_id IS NOT NULL AS known, r AS old, q.payload, q.occurred_at AS requested_at,
+        coalesce(r.posted_at, p.occurred_at) AS posted_at,
+        coalesce(r.found_equal_at, e.occurred_at) AS found_equal_at,
+        coalesce(r.superseded_at, s.occurred_at) AS superseded_at,
+        CASE WHEN r.superseded_at IS NULL THEN s.payload ->> 'superseded_by' ELSE r.superseded_by END AS superseded_by
+    FROM touched t
+    LEFT JOIN reporting.requests r
+        ON r.msp_id = :msp_id AND r.generation = :generation AND r.request_id = t.request_id
+    LEFT JOIN events q ON q.position = t.requested
+    LEFT JOIN events p ON p.position = t.posted
+    LEFT JOIN events e ON e.position = t.found_equal
+    LEFT JOIN events s ON s.position = t.superseded
+    WHERE q.position IS NOT NULL OR r.request_id IS NOT NULL
+)
+INSERT INTO reporting.requests ({requests.columns})
+SELECT :msp_id, :generation, request_id,
+    coalesce((old).connection_id, payload ->> 'connection_id'),
+    coalesce((old).company_id, payload ->> 'company_id'),
+    coalesce((old).company_name, payload ->> 'company_name'),
+    coalesce((old).subscription_id, payload ->> 'subscription_id'),
+    coalesce((old).subscription_name, payload ->> 'subscription_name'),
+    coalesce((old).resource_id, payload ->> 'resource_id'),
+    coalesce((old).resource_name, payload ->> 'resource_name'),
+    coalesce((old).psa_connection_id, payload ->> 'psa_connection_id'),
+    coalesce((old).psa_customer_id, payload ->> 'psa_customer_id'),
+    coalesce((old).psa_customer_name, payload ->> 'psa_customer_name'),
+    coalesce((old).psa_agreement_id, payload ->> 'psa_agreement_id'),
+    coalesce((old).psa_agreement_name, payload ->> 'psa_agreement_name'),
+    coalesce((old).psa_product_id, payload ->> 'psa_product_id'),
+    coalesce((old).psa_product_name, payload ->> 'psa_product_name'),
+    coalesce((old).target_units, (payload ->> 'target_units')::integer),
+    CASE WHEN known THEN (old).target_unit_cost ELSE (payload -> 'target_unit_cost' ->> 'amount')::numeric END,
+    CASE WHEN known THEN (old).target_unit_cost_currency ELSE payload -> 'target_unit_cost' ->> 'currency' END,
+    coalesce((old).reason, payload ->> 'reason'),
+    coalesce((old).causes, payload -> 'causes'),
+    coalesce((old).requested_at, requested_at),
+    CASE WHEN posted_at IS NOT NULL THEN 'posted' WHEN found_equal_at IS NOT NULL THEN 'found_equal'
+        WHEN superseded_at IS NOT NULL THEN 'superseded' ELSE 'open' END,
+    posted_at, found_equal_at, superseded_at, superseded_by
+FROM merged
+{requests.upsert}

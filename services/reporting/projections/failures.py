@@ -1,0 +1,27 @@
+"""What failed and what went well after -> the failure log: open or closed, tries, next try, cause and fix of each failure."""
+
+from services.reporting.read_model import ReadModel
+from services.reporting.tables import failures, fed_products
+
+FAILURES = ReadModel(
+    "failures",
+    (failures, fed_products),
+    (
+        "AdjustmentFailed",
+        "AdjustmentParked",
+        "AdjustmentPosted",
+        "AdjustmentRequested",
+        "AdjustmentSuperseded",
+        "UnitsFoundEqual",
+        "PlanRefused",
+        "RelationSet",
+        "RelationCleared",
+        "PollFailed",
+        "PollCompleted",
+        "CatalogueReadFailed",
+        "PsaCustomerObserved",
+        "PsaAgreementObserved",
+        "PsaProductObserved",
+        "PsaUnitsObserved",
+    ),
+)

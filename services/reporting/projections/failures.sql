@@ -1,0 +1,144 @@
+-- Adjustments that did not go out. One row a request, and its first ending is final: a failure told late, after the request
+-- was posted or superseded, is counted but opens nothing.
+WITH events AS MATERIALIZED ({events}),
+touched AS (
+    SELECT payload ->> 'request_id' AS request_id,
+        count(*) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS attempts,
+        min(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS first_failed,
+        max(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS last_failed,
+        min(position) FILTER (WHERE type NOT IN ('AdjustmentFailed', 'AdjustmentParked')) AS closed
+    FROM events
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'UnitsFoundEqual', 'AdjustmentSuperseded')
+        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+    GROUP BY 1
+),
+merged AS (
+    SELECT t.request_id, t.attempts + coalesce(r.attempts, 0) AS attempts, t.last_failed, r AS old,
+        l.payload, l.occurred_at AS last_failed_at, l.type AS last_type, f.occurred_at AS first_failed_at,
+        coalesce(r.closed_at, c.occurred_at) AS closed_at,
+        CASE WHEN r.closed_at IS NOT NULL THEN r.closed_by
+            WHEN c.type = 'AdjustmentPosted' THEN 'posted'
+            WHEN c.type = 'UnitsFoundEqual' THEN 'found_equal'
+            WHEN c.payload ->> 'superseded_by' IS NULL AND c.type IS NOT NULL THEN 'withdrawn'
+            WHEN c.type IS NOT NULL THEN 'superseded' END AS closed_by
+    FROM touched t
+    LEFT JOIN reporting.failures r
+        ON r.msp_id = :msp_id AND r.generation = :generation AND r.failure_id = 'adjustment/' || t.request_id
+    LEFT JOIN events f ON f.position = t.first_failed
+    LEFT JOIN events l ON l.position = t.last_failed
+    LEFT JOIN events c ON c.position = t.closed
+)
+INSERT INTO reporting.failures ({failures.columns})
+SELECT :msp_id, :generation, 'adjustment/' || request_id, 'adjustment', request_id,
+    coalesce(payload ->> 'connection_id', (old).connection_id),
+    coalesce(payload ->> 'company_id', (old).company_id),
+    coalesce(payload ->> 'company_name', (old).company_name),
+    coalesce(payload ->> 'subscription_id', (old).subscription_id),
+    coalesce(payload ->> 'subscription_name', (old).subscription_name),
+    coalesce(payload ->> 'resource_id', (old).resource_id),
+    coalesce(payload ->> 'resource_name', (old).resource_name),
+    coalesce(payload ->> 'psa_connection_id', (old).psa_connection_id),
+    coalesce(payload ->> 'psa_customer_id', (old).psa_customer_id),
+    coalesce(payload ->> 'psa_customer_name', (old).psa_customer_name),
+    coalesce(payload ->> 'psa_agreement_id', (old).psa_agreement_id),
+    coalesce(payload ->> 'psa_agreement_name', (old).psa_agreement_name),
+    coalesce(payload ->> 'psa_product_id', (old).psa_product_id),
+    coalesce(payload ->> 'psa_product_name', (old).psa_product_name),
+    coalesce((payload ->> 'target_units')::integer, (old).target_units),
+    coalesce(payload ->> 'kind', (old).kind),
+    coalesce(payload ->> 'message', (old).message),
+    coalesce(payload ->> 'fix', (old).fix),
+    attempts,
+    coalesce((old).first_failed_at, first_failed_at),
+    coalesce(last_failed_at, (old).last_failed_at),
+    CASE WHEN closed_at IS NOT NULL THEN NULL WHEN last_failed IS NULL THEN (old).next_try_at
+        ELSE (payload ->> 'next_try_at')::timestamptz END,
+    CASE WHEN closed_at IS NOT NULL THEN 'closed' WHEN last_failed IS NULL THEN (old).state
+        WHEN last_type = 'AdjustmentParked' THEN 'parked' ELSE 'open' END,
+    closed_at, closed_by
+FROM merged
+{failures.upsert};
+
+-- Polls, readings of the PSA's catalogue and plans: the same subject may fail, be well and fail again, and each time is a row
+-- of its own. A failure opens a life or goes on with an open one; the first good sign after it ends it.
+WITH events AS MATERIALIZED ({events}),
+feeding AS (
+    SELECT position, payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
+        type = 'RelationCleared' AS cleared,
+        sum(CASE type WHEN 'RelationSet' THEN 1 ELSE -1 END) OVER (
+            PARTITION BY payload ->> 'psa_connection_id', payload ->> 'psa_product_id' ORDER BY position
+        ) AS change
+    FROM events WHERE type IN ('RelationSet', 'RelationCleared')
+),
+unfed AS (
+    SELECT f.position FROM feeding f LEFT JOIN reporting.fed_products p
+        ON p.msp_id = :msp_id AND p.generation = :generation
+        AND p.psa_connection_id = f.psa_connection_id AND p.psa_product_id = f.psa_product_id
+    WHERE f.cleared AND coalesce(p.live_relations, 0) + f.change <= 0
+),
+marks AS (
+    SELECT position, type, payload, occurred_at,
+        CASE WHEN type LIKE 'Poll%' THEN 'poll/' || reporting.key_part(payload ->> 'connection_id')
+            WHEN type IN ('PlanRefused', 'AdjustmentRequested', 'RelationCleared')
+                THEN 'plan/' || reporting.key_part(payload ->> 'psa_connection_id')
+                    || '/' || reporting.key_part(payload ->> 'psa_product_id')
+            ELSE 'catalogue/' || reporting.key_part(payload ->> 'psa_connection_id') END AS subject,
+        type IN ('PollFailed', 'CatalogueReadFailed', 'PlanRefused') AS fails
+    FROM events
+    WHERE type IN ('PollFailed', 'PollCompleted', 'PlanRefused', 'AdjustmentRequested')
+        OR type LIKE 'Catalogue%' OR type LIKE 'Psa%Observed' OR position IN (SELECT position FROM unfed)
+),
+placed AS (
+    SELECT *,
+        row_number() OVER rising AS number,
+        max(position) FILTER (WHERE NOT fails) OVER rising AS ended_before,
+        min(position) FILTER (WHERE NOT fails) OVER (PARTITION BY subject ORDER BY position DESC) AS ends
+    FROM marks WINDOW rising AS (PARTITION BY subject ORDER BY position)
+),
+ended AS (
+    UPDATE reporting.failures r
+    SET state = 'closed', next_try_at = NULL, closed_at = p.occurred_at,
+        closed_by = CASE WHEN p.type = 'RelationCleared' THEN 'withdrawn' ELSE 'went well' END
+    FROM placed p
+    WHERE p.number = 1 AND NOT p.fails AND r.msp_id = :msp_id AND r.generation = :generation
+        AND r.subject = p.subject AND r.state <> 'closed' AND r.attempts > 0
+),
+lives AS (
+    SELECT subject, ended_before, ends, min(position) AS first, max(position) AS last, count(*) AS attempts
+    FROM placed WHERE fails GROUP BY subject, ended_before, ends
+)
+INSERT INTO reporting.failures ({failures.columns})
+SELECT :msp_id, :generation, coalesce(r.failure_id, i.subject || '/' || i.first), i.subject, NULL,
+    l.payload ->> 'connection_id', l.payload ->> 'company_id', l.payload ->> 'company_name',
+    l.payload ->> 'subscription_id', l.payload ->> 'subscription_name',
+    l.payload ->> 'resource_id', l.payload ->> 'resource_name',
+    l.payload ->> 'psa_connection_id', l.payload ->> 'psa_customer_id', l.payload ->> 'psa_customer_name',
+    l.payload ->> 'psa_agreement_id', l.payload ->> 'psa_agreement_name',
+    l.payload ->> 'psa_product_id', l.payload ->> 'psa_product_name',
+    NULL,
+    CASE WHEN l.type = 'PlanRefused' THEN 'plan_refused' ELSE l.payload ->> 'kind' END,
+    coalesce(l.payload ->> 'message', l.payload ->> 'reason'),
+    l.payload ->> 'fix',
+    i.attempts + coalesce(r.attempts, 0),
+    coalesce(r.first_failed_at, f.occurred_at),
+    l.occurred_at,
+    NULL,
+    CASE WHEN i.ends IS NULL THEN 'open' ELSE 'closed' END,
+    x.occurred_at,
+    CASE WHEN x.type = 'RelationCleared' THEN 'withdrawn' WHEN x.type IS NOT NULL THEN 'went well' END
+FROM lives i
+LEFT JOIN reporting.failures r
+    ON i.ended_before IS NULL AND r.msp_id = :msp_id AND r.generation = :generation
+    AND r.subject = i.subject AND r.state <> 'closed' AND r.attempts > 0
+LEFT JOIN events f ON f.position = i.first
+LEFT JOIN events l ON l.position = i.last
+LEFT JOIN events x ON x.position = i.ends
+{failures.upsert};
+
+-- How many live relations feed each product: when the last is cleared, a refused plan is nobody's trouble any more.
+INSERT INTO reporting.fed_products AS p ({fed_products.columns})
+SELECT :msp_id, :generation, payload ->> 'psa_connection_id', payload ->> 'psa_product_id',
+    sum(CASE type WHEN 'RelationSet' THEN 1 ELSE -1 END)
+FROM ({events}) e WHERE type IN ('RelationSet', 'RelationCleared') GROUP BY 3, 4
+ON CONFLICT (msp_id, generation, psa_connection_id, psa_product_id)
+DO UPDATE SET live_relations = p.live_relations + excluded.live_relations

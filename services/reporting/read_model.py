@@ -1,0 +1,154 @@
+"""(a slice of the log, the SQL of a read model, a generation) -> the rows of that generation, brought up to date.
+
+The same statements fold one new event and a rebuild of ten million. Events of the current versions are read in place; the
+few of an older version are taken up by the pure steps of domain/upcasters.py into a temporary table, which the statement
+reads beside the log.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib import resources as package_files
+
+import orjson
+from sqlalchemy import Connection, Table, text
+
+from domain.events import EVENT_TYPES
+from domain.keys import MspId
+from domain.upcasters import STEPS, upcast
+from plumbing.catch_up import Projection, Slice
+from services.reporting.tables import metadata
+
+# A plan is chosen by the size of the slice, not by estimates: those of a young or a skewed table would read a whole read
+# model for one event, or compare 20,000 events with 20,000 in nested loops.
+LARGE_SLICE = 200
+_FOR_SMALL = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+_FOR_LARGE = "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'"
+
+_IN_PLACE = """SELECT position, type, payload, occurred_at, actor FROM log.events
+    WHERE msp_id = :msp_id AND position > :after AND position <= :upto AND type = ANY(:types)"""
+_BESIDE = """SELECT e.position, e.type, coalesce(u.payload, e.payload) AS payload, e.occurred_at, e.actor
+    FROM log.events e LEFT JOIN pg_temp.upcast_events u USING (position)
+    WHERE e.msp_id = :msp_id AND e.position > :after AND e.position <= :upto AND e.type = ANY(:types)"""
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """One report's rows: tables, the events they are folded from, and the statements that fold a slice."""
+
+    name: str
+    tables: tuple[Table, ...]
+    types: tuple[str, ...]
+
+    @cached_property
+    def statements(self) -> tuple[str, ...]:
+        """The SQL of projections/<name>.sql, one text a statement; {events} stands for the slice."""
+        written = (package_files.files("services.reporting.projections") / f"{self.name}.sql").read_text("utf-8")
+        return tuple(_filled(part) for part in re.split(r";\n", written) if part.strip())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever the same log could be folded into other rows: a rebuild begun otherwise is begun anew."""
+        versions = {name: EVENT_TYPES[name].version for name in self.types}
+        return hashlib.sha256(orjson.dumps([self.statements, versions])).hexdigest()
+
+    @property
+    def consumer(self) -> str:
+        """The name under which the living generation keeps its position."""
+        return f"reporting.{self.name}"
+
+    def living(self) -> Projection:
+        """The projection that keeps the living generation up to date."""
+        return Projection(self.consumer, "reporting", self.types, partial(_fold_living, self))
+
+    def beside(self, generation: int, batch: int) -> Projection:
+        """The projection that builds another generation, which nobody reads yet."""
+        name = f"{self.consumer}@{generation}"
+        return Projection(name, "reporting", self.types, partial(_fold_generation, self, generation), batch)
+
+
+def living_generation(connection: Connection, model: ReadModel, msp_id: MspId) -> int:
+    """The generation that readers see; 0 until the model was first rebuilt for the MSP."""
+    query = text("SELECT generation FROM reporting.generations WHERE model = :model AND msp_id = :msp_id")
+    return int(connection.scalar(query, {"model": model.name, "msp_id": msp_id}) or 0)
+
+
+def fold(connection: Connection, model: ReadModel, part: Slice, generation: int) -> None:
+    """Folds the slice into the rows of the generation, in the caller's transaction."""
+    values = {
+        "msp_id": part.msp_id,
+        "after": part.after,
+        "upto": part.upto,
+        "types": list(model.types),
+        "generation": generation,
+    }
+    connection.execute(text(_FOR_LARGE if part.upto - part.after > LARGE_SLICE else _FOR_SMALL))
+    events = _BESIDE if _upcast(connection, model, part) else _IN_PLACE
+    for statement in model.statements:
+        connection.execute(text(statement.replace("{events}", events)), values)
+
+
+def _fold_living(model: ReadModel, connection: Connection, part: Slice) -> None:
+    # The position's row is locked by now, so the generation cannot be swapped until this transaction has ended.
+    fold(connection, model, part, living_generation(connection, model, part.msp_id))
+
+
+def _fold_generation(model: ReadModel, generation: int, connection: Connection, part: Slice) -> None:
+    fold(connection, model, part, generation)
+
+
+def _upcast(connection: Connection, model: ReadModel, part: Slice) -> bool:
+    """Whether the slice has events of older versions; their payloads of today then stand in the temporary table."""
+    old = [(name, version) for name, version in STEPS if name in model.types]
+    if not old:
+        return False
+    rows = connection.execute(
+        text(
+            """SELECT position, type, version, payload FROM log.events
+               WHERE msp_id = :msp_id AND position > :after AND position <= :upto
+               AND (type, version) IN (SELECT * FROM unnest(CAST(:names AS text[]), CAST(:versions AS smallint[])))"""
+        ),
+        {
+            "msp_id": part.msp_id,
+            "after": part.after,
+            "upto": part.upto,
+            "names": [name for name, _ in old],
+            "versions": [version for _, version in old],
+        },
+    ).all()
+    if rows:
+        _put_beside(
+            connection,
+            [row.position for row in rows],
+            [upcast(row.type, row.version, EVENT_TYPES[row.type].version, row.payload) for row in rows],
+        )
+    return bool(rows)
+
+
+def _put_beside(connection: Connection, positions: Sequence[int], payloads: Sequence[object]) -> None:
+    connection.execute(
+        text(
+            """CREATE TEMPORARY TABLE IF NOT EXISTS upcast_events (position bigint PRIMARY KEY, payload jsonb NOT NULL)
+               ON COMMIT DELETE ROWS"""
+        )
+    )
+    connection.execute(text("DELETE FROM pg_temp.upcast_events"))
+    connection.exec_driver_sql(
+        """INSERT INTO pg_temp.upcast_events SELECT * FROM unnest(%(positions)s::bigint[], %(payloads)s::jsonb[])""",
+        {"positions": list(positions), "payloads": [orjson.dumps(payload).decode() for payload in payloads]},
+    )
+
+
+def _filled(statement: str) -> str:
+    """The statement with {table.columns} and {table.upsert} written out from tables.py."""
+    for table in metadata.tables.values():
+        key = [column.name for column in table.primary_key]
+        rest = [column.name for column in table.columns if column.name not in key]
+        overwrite = ", ".join(f"{name} = excluded.{name}" for name in rest)
+        statement = statement.replace(f"{{{table.name}.columns}}", ", ".join(c.name for c in table.columns))
+        statement = statement.replace(
+            f"{{{table.name}.upsert}}", f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {overwrite}"
+        )
+    return statement

@@ -1,0 +1,327 @@
+"""Names of read models -> the same read models built anew from the log, beside the living ones, compared and swapped in.
+
+A new generation of rows grows in the same tables under the next generation number, where no reader looks. When it has
+caught up, one short transaction holds both positions, folds what is missing, compares the two and makes the new one the
+living one; a reader sees the old rows before and the new rows after, never a gap. Then the old rows are removed.
+
+Killed half way, it is simply started again: it goes on where it was, or begins anew when the statements have changed
+since. A Reactor is never replayed: what it did in the outside world cannot be done again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from domain.keys import MspId
+from plumbing import event_log
+from plumbing.catch_up import Consumer, Projection, Reactor, Slice, catch_up
+from plumbing.clock import Clock
+from services.reporting.projections import READ_MODELS
+from services.reporting.read_model import ReadModel, fold, living_generation
+
+log = logging.getLogger(__name__)
+BATCH = 50_000
+REMOVED_AT_ONCE = 20_000
+# Events that arrive during the swap's own work: so many are folded under the lock, more are caught up with first.
+FOLDED_UNDER_LOCK = 1_000
+SWAP_TRIES = 20
+
+
+class NotReplayable(Exception):
+    """Only read models are replayed. A reactor acts on events in the outside world, which cannot be done again."""
+
+
+class ReplayRunning(Exception):
+    """Someone else is rebuilding this read model for this MSP right now: wait until that ends."""
+
+
+class ReplayStopped(Exception):
+    """An event cannot be folded; the living rows stay as they were."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the rebuild of one read model of one MSP is: positions folded, of so many, at so many a second."""
+
+    model: str
+    msp_id: MspId
+    position: int
+    head: int
+    per_second: float
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """The outcome for one read model of one MSP. equal: whether living and new rows were the same, byte for byte (None:
+    not compared, since the living ones had stopped); swapped: whether readers see the new rows now."""
+
+    model: str
+    msp_id: MspId
+    position: int
+    rows: int
+    equal: bool | None
+    swapped: bool
+
+
+Told = Callable[[Progress], None]
+
+
+def replay(
+    engine: Engine,
+    names: Sequence[str | ReadModel | Consumer],
+    msp: MspId | None = None,
+    progress: Told | None = None,
+    *,
+    swap: bool = True,
+    workers: int = 2,
+    batch: int = BATCH,
+    clock: Clock | None = None,
+) -> list[Rebuilt]:
+    """What became of each named read model ("all": every one) of each MSP, or of the given one. Several MSPs run at once,
+    each over one connection. swap=False compares and leaves the living rows. NotReplayable, ReplayRunning,
+    ReplayStopped, UnknownMsp. For a plain process: it may take minutes."""
+    models = _models(names)
+    msps = [msp] if msp is not None else _msps(engine)
+    told = progress or (lambda _: None)
+
+    def one(msp_id: MspId) -> list[Rebuilt]:
+        return [_rebuild(engine, model, msp_id, told, batch, clock or Clock(), swap=swap) for model in models]
+
+    with ThreadPoolExecutor(max_workers=max(1, min(workers, len(msps))), thread_name_prefix="replay") as pool:
+        return [outcome for outcomes in pool.map(one, msps) for outcome in outcomes]
+
+
+def _models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
+    chosen: list[ReadModel] = []
+    for name in names:
+        if isinstance(name, Reactor):
+            raise NotReplayable(f"{name.name} is a reactor: it acts on events, and that cannot be done again")
+        if isinstance(name, ReadModel):
+            chosen.append(name)
+        elif name == "all":
+            chosen.extend(READ_MODELS.values())
+        else:
+            wanted = name.name.removeprefix("reporting.") if isinstance(name, Projection) else name
+            if wanted not in READ_MODELS:
+                raise NotReplayable(f"{wanted!r} is no read model: there are all, {', '.join(READ_MODELS)}")
+            chosen.append(READ_MODELS[wanted])
+    return list(dict.fromkeys(chosen))
+
+
+def _msps(engine: Engine) -> list[MspId]:
+    with engine.connect() as connection:
+        # The longest logs first, so that the cores end together.
+        return [
+            MspId(m) for m in connection.scalars(text("SELECT msp_id FROM log.heads ORDER BY position DESC, msp_id"))
+        ]
+
+
+def _rebuild(
+    engine: Engine, model: ReadModel, msp_id: MspId, told: Told, batch: int, clock: Clock, *, swap: bool
+) -> Rebuilt:
+    with _alone(engine, model, msp_id):
+        generation = _begin(engine, model, msp_id, clock)
+        for _ in range(SWAP_TRIES):
+            _catch_up(engine, model, msp_id, generation, batch, told, clock)
+            outcome = _finish(engine, model, msp_id, generation, swap=swap)
+            if outcome is not None:
+                _remove_others(engine, model, msp_id)
+                return outcome
+    raise ReplayStopped(f"{model.name} of {msp_id}: events arrive faster than they can be folded; run it again later")
+
+
+@contextmanager
+def _alone(engine: Engine, model: ReadModel, msp_id: MspId) -> Iterator[None]:
+    """Only one rebuild of a read model of an MSP at a time; the lock dies with the process that holds it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        key = {"name": f"{model.consumer}@{msp_id}"}
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 7427))"), key):
+            raise ReplayRunning(f"{model.name} of {msp_id} is being rebuilt by another process")
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 7427))"), key)
+
+
+def _begin(engine: Engine, model: ReadModel, msp_id: MspId, clock: Clock) -> int:
+    """The generation to build: the one that a killed rebuild has left, when it was folded by the same statements."""
+    with engine.begin() as connection:
+        event_log.head(connection, msp_id)
+        living = living_generation(connection, model, msp_id)
+        begun = connection.execute(
+            text("SELECT generation, fingerprint FROM reporting.rebuilds WHERE model = :model AND msp_id = :msp_id"),
+            {"model": model.name, "msp_id": msp_id},
+        ).first()
+    if begun is not None and tuple(begun) == (living + 1, model.fingerprint):
+        return living + 1
+    _remove_others(engine, model, msp_id)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO reporting.rebuilds VALUES (:model, :msp_id, :generation, :fingerprint, :now)"),
+            {
+                "model": model.name,
+                "msp_id": msp_id,
+                "generation": living + 1,
+                "fingerprint": model.fingerprint,
+                "now": clock.now(),
+            },
+        )
+    return living + 1
+
+
+def _catch_up(
+    engine: Engine, model: ReadModel, msp_id: MspId, generation: int, batch: int, told: Told, clock: Clock
+) -> None:
+    plain = model.beside(generation, batch)
+    began = time.monotonic()
+    with engine.connect() as connection:
+        first, _ = _position(connection, plain.name, msp_id)
+
+    def fold_and_tell(connection: Connection, part: Slice) -> None:
+        plain.fold(connection, part)
+        rate = (part.upto - first) / max(time.monotonic() - began, 1e-6)
+        told(Progress(model.name, msp_id, part.upto, event_log.head(connection, msp_id), rate))
+
+    catch_up(engine, replace(plain, fold=fold_and_tell), msp_id, clock)
+    with engine.connect() as connection:
+        position, reason = _position(connection, plain.name, msp_id)
+    if reason is not None:
+        raise ReplayStopped(f"{model.name} of {msp_id} stopped after position {position}: {reason}")
+
+
+def _finish(engine: Engine, model: ReadModel, msp_id: MspId, generation: int, *, swap: bool) -> Rebuilt | None:
+    """The outcome, after both generations stood still at one position; None when too many events came in between."""
+    beside = model.beside(generation, BATCH).name
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = '30min'; SET LOCAL lock_timeout = '30s'"))
+        living_at = _held(connection, model.consumer, msp_id)
+        beside_at = _held(connection, beside, msp_id)
+        if living_at - beside_at > FOLDED_UNDER_LOCK:
+            return None
+        old = living_generation(connection, model, msp_id)
+        position = max(living_at, beside_at)
+        fold(connection, model, Slice(msp_id, beside_at, position), generation)
+        equal = _compare(connection, model, msp_id, (old, generation), Slice(msp_id, living_at, position))
+        rows = sum(count for count, _ in _checksums(connection, model, msp_id, generation))
+        if swap:
+            _swap(connection, model, msp_id, generation, position)
+        _forget(connection, model, msp_id)
+    if equal is False:
+        log.warning("rebuilt rows differ", extra={"model": model.name, "msp_id": msp_id, "position": position})
+    log.info("rebuilt", extra={"model": model.name, "msp_id": msp_id, "rows": rows, "position": position})
+    return Rebuilt(model.name, msp_id, position, rows, equal, swap)
+
+
+def _compare(
+    connection: Connection, model: ReadModel, msp_id: MspId, pair: tuple[int, int], missing: Slice
+) -> bool | None:
+    """Whether the living rows, brought to the same position, are those of the new generation."""
+    if missing.upto - missing.after > FOLDED_UNDER_LOCK:
+        return None
+    try:
+        with connection.begin_nested() as savepoint:
+            fold(connection, model, missing, pair[0])
+            equal = _checksums(connection, model, msp_id, pair[0]) == _checksums(connection, model, msp_id, pair[1])
+            # The living position does not move here: without a swap its own projection folds these events.
+            savepoint.rollback()
+            return equal
+    except OperationalError:
+        raise
+    except Exception:
+        log.warning("living rows cannot be compared", extra={"model": model.name, "msp_id": msp_id}, exc_info=True)
+        return None
+
+
+def _swap(connection: Connection, model: ReadModel, msp_id: MspId, generation: int, position: int) -> None:
+    connection.execute(
+        text(
+            """INSERT INTO reporting.generations (model, msp_id, generation) VALUES (:model, :msp_id, :generation)
+               ON CONFLICT (model, msp_id) DO UPDATE SET generation = excluded.generation"""
+        ),
+        {"model": model.name, "msp_id": msp_id, "generation": generation},
+    )
+    connection.execute(
+        text(
+            """UPDATE reporting.positions SET position = :position, stopped_at = NULL, stopped_reason = NULL
+               WHERE consumer = :consumer AND msp_id = :msp_id"""
+        ),
+        {"consumer": model.consumer, "msp_id": msp_id, "position": position},
+    )
+
+
+def _forget(connection: Connection, model: ReadModel, msp_id: MspId) -> None:
+    """No rebuild is under way any more; _remove_others takes the rows that nobody reads."""
+    connection.execute(
+        text("DELETE FROM reporting.rebuilds WHERE model = :model AND msp_id = :msp_id"),
+        {"model": model.name, "msp_id": msp_id},
+    )
+    connection.execute(
+        text("DELETE FROM reporting.positions WHERE msp_id = :msp_id AND starts_with(consumer, :beside)"),
+        {"beside": f"{model.consumer}@", "msp_id": msp_id},
+    )
+
+
+def _remove_others(engine: Engine, model: ReadModel, msp_id: MspId) -> None:
+    """Removes what is not of the living generation, some thousand rows a transaction."""
+    with engine.begin() as connection:
+        living = living_generation(connection, model, msp_id)
+        _forget(connection, model, msp_id)
+    for table in model.tables:
+        remove = text(
+            f"""DELETE FROM {table.fullname} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table.fullname}
+                WHERE msp_id = :msp_id AND (generation < :living OR generation > :living) LIMIT :at_once))"""
+        )
+        removed = REMOVED_AT_ONCE
+        while removed == REMOVED_AT_ONCE:
+            with engine.begin() as connection:
+                values = {"msp_id": msp_id, "living": living, "at_once": REMOVED_AT_ONCE}
+                removed = connection.execute(remove, values).rowcount
+
+
+def checksums(connection: Connection, model: ReadModel, msp_id: MspId) -> list[tuple[int, int]]:
+    """For each table of the read model: how many living rows the MSP has, and a sum over every byte of them."""
+    return _checksums(connection, model, msp_id, living_generation(connection, model, msp_id))
+
+
+def _checksums(connection: Connection, model: ReadModel, msp_id: MspId, generation: int) -> list[tuple[int, int]]:
+    found = []
+    for table in model.tables:
+        row = connection.execute(
+            text(
+                f"""SELECT count(*), coalesce(sum(hashtextextended((to_jsonb(t) - 'generation')::text, 0)), 0)
+                    FROM {table.fullname} t WHERE msp_id = :msp_id AND generation = :generation"""
+            ),
+            {"msp_id": msp_id, "generation": generation},
+        ).one()
+        found.append((int(row[0]), int(row[1])))
+    return found
+
+
+def _position(connection: Connection, consumer: str, msp_id: MspId) -> tuple[int, str | None]:
+    row = connection.execute(
+        text(
+            "SELECT position, stopped_reason FROM reporting.positions WHERE consumer = :consumer AND msp_id = :msp_id"
+        ),
+        {"consumer": consumer, "msp_id": msp_id},
+    ).first()
+    return (0, None) if row is None else (row.position, row.stopped_reason)
+
+
+def _held(connection: Connection, consumer: str, msp_id: MspId) -> int:
+    """The position of a consumer, held until the transaction ends, so that nobody folds meanwhile."""
+    key = {"consumer": consumer, "msp_id": msp_id}
+    connection.execute(
+        text(
+            "INSERT INTO reporting.positions (consumer, msp_id, position) VALUES (:consumer, :msp_id, 0)"
+            " ON CONFLICT DO NOTHING"
+        ),
+        key,
+    )
+    query = "SELECT position FROM reporting.positions WHERE consumer = :consumer AND msp_id = :msp_id FOR UPDATE"
+    return int(connection.scalar(text(query), key) or 0)

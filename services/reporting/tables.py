@@ -1,0 +1,225 @@
+"""The tables of the schema reporting, as the migration leaves them; a test compares the two.
+
+Every row of a read model belongs to an MSP and a generation: the living one is read, another may be built beside it.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(schema="reporting")
+ODIN_NAMES = (
+    "connection_id",
+    "company_id",
+    "company_name",
+    "subscription_id",
+    "subscription_name",
+    "resource_id",
+    "resource_name",
+)
+PSA_NAMES = (
+    "psa_connection_id",
+    "psa_customer_id",
+    "psa_customer_name",
+    "psa_agreement_id",
+    "psa_agreement_name",
+    "psa_product_id",
+    "psa_product_name",
+)
+
+
+def _text(name: str, *, required: bool = True) -> Column[str]:
+    collation = "C" if name.endswith(("_id", "_key")) or name == "subject" else None
+    # A plain text id of an outside thing that nothing is looked up by keeps the database's own collation.
+    loose = name in ("operation_id", "vendor_subscription_id")
+    return Column(name, Text(collation=None if loose else collation), nullable=not required)
+
+
+def _texts(*names: str, required: bool = True) -> list[Column[str]]:
+    return [_text(name, required=required) for name in names]
+
+
+def _optional(*names: str) -> list[Column[str]]:
+    return _texts(*names, required=False)
+
+
+def _money(*names: str) -> list[Column[Any]]:
+    return [c for name in names for c in (Column(name, Numeric), Column(f"{name}_currency", Text))]
+
+
+def _moment(name: str, *, required: bool = False) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=not required)
+
+
+def _whole(name: str, *, required: bool = True) -> Column[int]:
+    return Column(name, Integer, nullable=not required)
+
+
+def _flag(name: str, *, required: bool = True) -> Column[bool]:
+    return Column(name, Boolean, nullable=not required)
+
+
+def _read_model(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
+    return Table(
+        name,
+        metadata,
+        _text("msp_id"),
+        _whole("generation"),
+        *columns,
+        PrimaryKeyConstraint("msp_id", "generation", *key),
+    )
+
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("msp_id", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    _moment("stopped_at"),
+    Column("stopped_reason", Text),
+)
+generations = Table(
+    "generations",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("msp_id", Text, primary_key=True),
+    _whole("generation"),
+)
+rebuilds = Table(
+    "rebuilds",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("msp_id", Text, primary_key=True),
+    _whole("generation"),
+    Column("fingerprint", Text, nullable=False),
+    _moment("begun_at", required=True),
+)
+resources = _read_model(
+    "resources",
+    ("resource_key",),
+    *_texts("resource_key", *ODIN_NAMES, "status"),
+    Column("count", Numeric),
+    *_optional("unit"),
+    *_money("unit_cost", "unit_price"),
+    _flag("usage_based"),
+    *_optional("mpn", "vendor", "vendor_subscription_id"),
+    _moment("first_seen_at", required=True),
+    _moment("read_at", required=True),
+    _moment("ended_at"),
+    *_optional("relation_id", *PSA_NAMES),
+    _moment("linked_at"),
+    *_optional("linked_by"),
+)
+subscriptions = _read_model(
+    "subscriptions",
+    ("connection_id", "subscription_id"),
+    *_texts("connection_id", "subscription_id", "subscription_status"),
+    *_optional("billing_period"),
+    _whole("billing_months", required=False),
+    Column("renewal_date", Date),
+    _flag("renews", required=False),
+)
+relations = _read_model(
+    "relations",
+    ("set_position",),
+    Column("set_position", BigInteger, nullable=False),
+    *_texts("relation_id", "resource_key", *ODIN_NAMES, *PSA_NAMES, "state"),
+    _moment("set_at", required=True),
+    *_texts("set_by"),
+    *_optional("followed_from"),
+    _moment("cleared_at"),
+    *_optional("cleared_by", "cleared_reason", "followed_to"),
+)
+adjustments = _read_model(
+    "adjustments",
+    ("position",),
+    Column("position", BigInteger, nullable=False),
+    *_texts("request_id", "operation_id", *ODIN_NAMES, *PSA_NAMES),
+    _moment("posted_at", required=True),
+    Column("effective_date", Date, nullable=False),
+    *(_whole(name) for name in ("unit_change", "units_before", "units_after")),
+    *_money("unit_cost_before", "unit_cost_after", "prorated_cost", "prorated_price"),
+    *_texts("proof"),
+    _whole("attempt"),
+    _flag("completes_request"),
+)
+requests = _read_model(
+    "requests",
+    ("request_id",),
+    *_texts("request_id", *ODIN_NAMES, *PSA_NAMES),
+    _whole("target_units"),
+    *_money("target_unit_cost"),
+    *_texts("reason"),
+    Column("causes", JSONB, nullable=False),
+    _moment("requested_at", required=True),
+    *_texts("state"),
+    *(_moment(name) for name in ("posted_at", "found_equal_at", "superseded_at")),
+    *_optional("superseded_by"),
+)
+failures = _read_model(
+    "failures",
+    ("failure_id",),
+    *_texts("failure_id", "subject"),
+    *_optional("request_id", *ODIN_NAMES, *PSA_NAMES),
+    _whole("target_units", required=False),
+    *_optional("kind", "message", "fix"),
+    _whole("attempts"),
+    *(_moment(name) for name in ("first_failed_at", "last_failed_at", "next_try_at")),
+    *_texts("state"),
+    _moment("closed_at"),
+    *_optional("closed_by"),
+)
+fed_products = _read_model(
+    "fed_products",
+    ("psa_connection_id", "psa_product_id"),
+    *_texts("psa_connection_id", "psa_product_id"),
+    _whole("live_relations"),
+)
+psa_customers = _read_model(
+    "psa_customers",
+    ("psa_connection_id", "psa_customer_id"),
+    *_texts("psa_connection_id", "psa_customer_id", "psa_customer_name"),
+    *_optional("contact"),
+    _flag("active"),
+    _flag("gone"),
+    _moment("observed_at", required=True),
+)
+psa_agreements = _read_model(
+    "psa_agreements",
+    ("psa_connection_id", "psa_agreement_id"),
+    *_texts("psa_connection_id", "psa_agreement_id", "psa_agreement_name", "psa_customer_id", "psa_customer_name"),
+    *_optional("description"),
+    _flag("active"),
+    _flag("recurring"),
+    Column("start_date", Date, nullable=False),
+    Column("end_date", Date, nullable=False),
+    _flag("gone"),
+    _moment("observed_at", required=True),
+)
+psa_products = _read_model(
+    "psa_products",
+    ("psa_connection_id", "psa_product_id"),
+    *_texts(*PSA_NAMES),
+    *_optional("vendor", "period_type"),
+    _flag("active"),
+    *_money("unit_cost", "unit_price"),
+    _whole("units", required=False),
+    Column("units_on_date", Date),
+    _moment("units_read_at"),
+    _flag("gone"),
+    _moment("observed_at", required=True),
+)

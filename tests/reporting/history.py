@@ -1,0 +1,340 @@
+"""What happened, told in a few words -> events in an MSP's log; and read models as plain rows to compare."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from domain import events as e
+from domain.envelope import NewEvent
+from domain.keys import MspId, ResourceKey
+from domain.money import Money
+from plumbing import event_log
+from plumbing.catch_up import catch_up
+from plumbing.clock import Clock
+from services.reporting.projections import READ_MODELS
+
+CLOCK = Clock()
+BEGAN = datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+def odin(resource: str = "100234", subscription: str = "1000823", company: str = "1200000501") -> dict[str, Any]:
+    return {
+        "connection_id": "odin",
+        "company_id": company,
+        "company_name": f"Company {company}",
+        "subscription_id": subscription,
+        "subscription_name": f"Subscription {subscription}",
+        "resource_id": resource,
+        "resource_name": f"Resource {resource}",
+    }
+
+
+def psa(product: str = "77", agreement: str = "7", customer: str = "1") -> dict[str, Any]:
+    return {
+        "psa_connection_id": "autotask",
+        "psa_customer_id": customer,
+        "psa_customer_name": f"Customer {customer}",
+        "psa_agreement_id": agreement,
+        "psa_agreement_name": f"Agreement {agreement}",
+        "psa_product_id": product,
+        "psa_product_name": f"Product {product}",
+    }
+
+
+def usd(amount: str) -> Money:
+    return Money(Decimal(amount), "USD")
+
+
+def discovered(names: dict[str, Any], count: str | None = "4", **more: Any) -> e.ResourceDiscovered:
+    given = {
+        "unit": "licence",
+        "unit_cost": usd("3.4000"),
+        "unit_price": usd("4.0000"),
+        "usage_based": False,
+        "mpn": "MPN-1",
+        "vendor": "Microsoft",
+        "vendor_subscription_id": None,
+    } | more
+    return e.ResourceDiscovered(**names, count=None if count is None else Decimal(count), **given)
+
+
+def counted(names: dict[str, Any], previous: str | None, count: str | None) -> e.ResourceCountChanged:
+    return e.ResourceCountChanged(
+        **names,
+        previous_count=None if previous is None else Decimal(previous),
+        count=None if count is None else Decimal(count),
+    )
+
+
+def costed(names: dict[str, Any], cost: str | None, price: str | None) -> e.ResourceCostChanged:
+    return e.ResourceCostChanged(
+        **names,
+        previous_unit_cost=None,
+        unit_cost=cost and usd(cost),
+        previous_unit_price=None,
+        unit_price=price and usd(price),
+    )
+
+
+def renamed(names: dict[str, Any], name: str) -> e.ResourceRenamed:
+    before = {f"previous_{level}_name": names[f"{level}_name"] for level in ("company", "subscription", "resource")}
+    return e.ResourceRenamed(**(names | {"resource_name": name}), **before)
+
+
+def disappeared(names: dict[str, Any]) -> e.ResourceDisappeared:
+    return e.ResourceDisappeared(**names, previous_count=Decimal(4), reason="gone", confirmed_by_polls=2)
+
+
+def subscription(
+    names: dict[str, Any], status: str = "active", period: str | None = "1 month"
+) -> e.SubscriptionObserved:
+    kept = {k: v for k, v in names.items() if not k.startswith("resource")}
+    return e.SubscriptionObserved(
+        **kept,
+        previous_subscription_name=None,
+        status=status,
+        previous_status=None,
+        billing_period=period,
+        subscription_period="1 year",
+        renewal_date=date(2027, 1, 1),
+        renews=True,
+    )
+
+
+def renewed(names: dict[str, Any], to: str) -> e.SubscriptionRenewed:
+    return e.SubscriptionRenewed(
+        connection_id=names["connection_id"],
+        company_id=names["company_id"],
+        company_name=names["company_name"],
+        previous_subscription_id=names["subscription_id"],
+        subscription_id=to,
+        subscription_name=f"Subscription {to}",
+        evidence=("same company",),
+    )
+
+
+def linked(
+    names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1", since: str | None = None
+) -> e.RelationSet:
+    return e.RelationSet(**names, **to, relation_id=relation_id, followed_from=since)
+
+
+def cleared(
+    names: dict[str, Any], of: dict[str, Any], relation_id: str = "r1", to: str | None = None
+) -> e.RelationCleared:
+    return e.RelationCleared(**names, **of, relation_id=relation_id, reason="asked", followed_to=to)
+
+
+def requested(names: dict[str, Any], to: dict[str, Any], request_id: str, units: int = 12) -> e.AdjustmentRequested:
+    cause = e.Cause(
+        connection_id=names["connection_id"],
+        company_id=names["company_id"],
+        subscription_id=names["subscription_id"],
+        resource_id=names["resource_id"],
+        resource_name=names["resource_name"],
+        count=Decimal(units),
+    )
+    return e.AdjustmentRequested(
+        **names, **to, request_id=request_id, target_units=units, target_unit_cost=None, reason="count", causes=(cause,)
+    )
+
+
+def superseded(of: dict[str, Any], request_id: str, by: str | None) -> e.AdjustmentSuperseded:
+    return e.AdjustmentSuperseded(
+        request_id=request_id,
+        superseded_by=by,
+        psa_connection_id=of["psa_connection_id"],
+        psa_product_id=of["psa_product_id"],
+        reason="newer",
+    )
+
+
+def posted(
+    names: dict[str, Any], to: dict[str, Any], request_id: str, change: int = 8, *, completes: bool = True, **more: Any
+) -> e.AdjustmentPosted:
+    given = {
+        "operation_id": f"op-{request_id}",
+        "effective_date": date(2026, 3, 1),
+        "unit_change": change,
+        "units_before": 4,
+        "units_after": 4 + change,
+        "unit_cost_before": usd("3.40"),
+        "unit_cost_after": usd("3.40"),
+        "prorated_cost": usd("27.20"),
+        "prorated_price": None,
+        "proof": "read back",
+        "attempt": 1,
+        "completes_request": completes,
+    } | more
+    return e.AdjustmentPosted(**names, **to, request_id=request_id, **given)
+
+
+def failed(names: dict[str, Any], to: dict[str, Any], request_id: str, kind: str = "unreachable") -> e.AdjustmentFailed:
+    return e.AdjustmentFailed(
+        **names,
+        **to,
+        request_id=request_id,
+        kind=kind,
+        message="Autotask cannot be reached.",
+        fix="Nothing: it is tried again.",
+        attempt=1,
+        target_units=12,
+        next_try_at=BEGAN + timedelta(minutes=1),
+    )
+
+
+def parked(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.AdjustmentParked:
+    return e.AdjustmentParked(
+        **names,
+        **to,
+        request_id=request_id,
+        kind="rejected",
+        message="The period is posted.",
+        fix="Choose the next period.",
+        attempt=1,
+        target_units=12,
+    )
+
+
+def equal(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.UnitsFoundEqual:
+    return e.UnitsFoundEqual(**names, **to, request_id=request_id, units=12, on_date=date(2026, 3, 1))
+
+
+def refused(names: dict[str, Any], to: dict[str, Any]) -> e.PlanRefused:
+    return e.PlanRefused(**names, **to, reason="10.5 is not whole", fix="Set a unit rule that rounds.")
+
+
+def poll_failed(kind: str = "unauthorised") -> e.PollFailed:
+    return e.PollFailed(connection_id="odin", poll_id="p1", kind=kind, message="Refused.", fix="Check the password.")
+
+
+def poll_completed() -> e.PollCompleted:
+    return e.PollCompleted(
+        connection_id="odin",
+        poll_id="p2",
+        complete=True,
+        subscriptions=3,
+        subscriptions_read=3,
+        subscriptions_put_off=0,
+        changes=0,
+        calls=5,
+    )
+
+
+def catalogue_failed() -> e.CatalogueReadFailed:
+    return e.CatalogueReadFailed(psa_connection_id="autotask", kind="unreachable", message="Silent.", fix="Wait.")
+
+
+def customer(names: dict[str, Any], *, active: bool = True) -> e.PsaCustomerObserved:
+    return e.PsaCustomerObserved(
+        psa_connection_id=names["psa_connection_id"],
+        psa_customer_id=names["psa_customer_id"],
+        psa_customer_name=names["psa_customer_name"],
+        previous_psa_customer_name=None,
+        contact=None,
+        active=active,
+    )
+
+
+def agreement(names: dict[str, Any]) -> e.PsaAgreementObserved:
+    kept = {k: v for k, v in names.items() if not k.startswith("psa_product")}
+    return e.PsaAgreementObserved(
+        **kept,
+        description=None,
+        active=True,
+        recurring=True,
+        start_date=date(2026, 1, 1),
+        end_date=date(2026, 12, 31),
+    )
+
+
+def product(names: dict[str, Any], price: str | None = "5.00") -> e.PsaProductObserved:
+    return e.PsaProductObserved(
+        **names,
+        vendor=None,
+        period_type="monthly",
+        active=True,
+        unit_cost=usd("3.40"),
+        unit_price=price and usd(price),
+    )
+
+
+def units(names: dict[str, Any], how_many: int) -> e.PsaUnitsObserved:
+    return e.PsaUnitsObserved(**names, previous_units=None, units=how_many, on_date=date(2026, 3, 1))
+
+
+def gone(level: str, record_id: str) -> e.PsaRecordGone:
+    return e.PsaRecordGone(psa_connection_id="autotask", level=level, record_id=record_id, name="it")
+
+
+def append(
+    engine: Engine, msp_id: MspId, happened: Sequence[e.Event], actor: str = "mara", occurred_at: datetime | None = None
+) -> int:
+    """The head of the log after the events; the n-th event of a log occurred n minutes after BEGAN."""
+    with engine.begin() as connection:
+        head = event_log.head(connection, msp_id)
+        new = [
+            NewEvent(
+                stream=f"told/{head + number}",
+                stream_version=1,
+                event=event,
+                occurred_at=occurred_at or BEGAN + timedelta(minutes=head + number),
+            )
+            for number, event in enumerate(happened, 1)
+        ]
+        return event_log.append(
+            connection,
+            msp_id,
+            new,
+            recorded_at=datetime.now(UTC),
+            recorded_by="test",
+            correlation_id="c",
+            actor=actor,
+        )
+
+
+def project(engine: Engine, msp_id: MspId, batch: int = 20_000) -> None:
+    """All living read models at the head of the log."""
+    for model in READ_MODELS.values():
+        catch_up(engine, replace(model.living(), batch=batch), msp_id, CLOCK)
+        with engine.connect() as connection:
+            query = text("SELECT stopped_reason FROM reporting.positions WHERE consumer = :name AND msp_id = :msp_id")
+            reason = connection.scalar(query, {"name": model.consumer, "msp_id": msp_id})
+        assert reason is None, reason
+
+
+def rows(engine: Engine, table: str, msp_id: MspId, generation: int | None = None) -> list[dict[str, Any]]:
+    """The rows of one generation (default: the living one), in the order of their keys, without MSP and generation."""
+    query = f"""SELECT to_jsonb(t) - 'generation' - 'msp_id' FROM reporting.{table} t WHERE msp_id = :msp_id AND
+        generation = coalesce(:generation, (SELECT max(g.generation) FROM reporting.generations g
+            WHERE g.msp_id = :msp_id AND g.model = :model), 0) ORDER BY t"""
+    (model,) = (m.name for m in READ_MODELS.values() if table in [t.name for t in m.tables])
+    with engine.connect() as connection:
+        values = {"msp_id": msp_id, "generation": generation, "model": model}
+        return list(connection.scalars(text(query), values))
+
+
+def everything(engine: Engine, msp_id: MspId, generation: int | None = None) -> dict[str, list[str]]:
+    """Every table of every read model, byte for byte, but for the MSP's own id."""
+    found = {}
+    for model in READ_MODELS.values():
+        for table in model.tables:
+            query = f"""SELECT replace((to_jsonb(t) - 'generation')::text, '"{msp_id}', '"msp') AS row
+                FROM reporting.{table.name} t WHERE msp_id = :msp_id AND generation = coalesce(:generation,
+                    (SELECT generation FROM reporting.generations WHERE msp_id = :msp_id AND model = :model), 0)
+                ORDER BY row"""
+            with engine.connect() as connection:
+                values = {"msp_id": msp_id, "generation": generation, "model": model.name}
+                found[table.name] = list(connection.scalars(text(query), values))
+    return found
+
+
+def key(names: dict[str, Any], msp_id: str = "acme") -> str:
+    """The key of a resource as text."""
+    return str(
+        ResourceKey(msp_id, names["connection_id"], names["company_id"], names["subscription_id"], names["resource_id"])
+    )

@@ -94,12 +94,25 @@ def rabbitmq() -> Rabbitmq:
 @pytest.fixture
 def vhost(rabbitmq: Rabbitmq) -> Iterator[str]:
     """The amqp URL of a fresh vhost, gone after the test with everything in it."""
+    with fresh_vhost(rabbitmq) as url:
+        yield url
+
+
+@contextmanager
+def fresh_vhost(rabbitmq: Rabbitmq) -> Iterator[str]:
+    """The amqp URL of a vhost for as long as the block runs: for fixtures of a wider scope than a test."""
     name = _fresh_name()
     user = urlsplit(rabbitmq.url).username or "guest"
     rabbitmq.api("PUT", f"vhosts/{name}")
     rabbitmq.api("PUT", f"permissions/{name}/{user}", configure=".*", write=".*", read=".*")
     yield rabbitmq.vhost_url(name)
     rabbitmq.api("DELETE", f"vhosts/{name}")
+
+
+@contextmanager
+def fresh_database(postgres: Postgres, template: str) -> Iterator[str]:
+    """The URL of a clone of the template for as long as the block runs: for fixtures of a wider scope than a test."""
+    yield from _database(postgres, "CREATE DATABASE {} TEMPLATE {}", template)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from domain.events import EVENT_TYPES, Event
+from domain.money import BadMoney
 from domain.upcasters import upcast
 
 
@@ -60,7 +61,11 @@ def _build(cls: type, payload: object) -> object:
     if not isinstance(payload, dict) or payload.keys() != hints.keys():
         given = sorted(payload) if isinstance(payload, dict) else type(payload).__name__
         raise BadPayload(f"{cls.__name__} has the fields {sorted(hints)}, not {given}")
-    return cls(**{name: _value(hint, payload[name], f"{cls.__name__}.{name}") for name, hint in hints.items()})
+    values = {name: _value(hint, payload[name], f"{cls.__name__}.{name}") for name, hint in hints.items()}
+    try:
+        return cls(**values)
+    except BadMoney as fault:
+        raise BadPayload(f"{cls.__name__}: {fault}") from None
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
@@ -84,9 +89,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 def _scalar(hint: Any, value: Any, where: str) -> Any:
     try:
         if hint is Decimal and isinstance(value, str):
-            return Decimal(value)
+            return _finite(Decimal(value))
         if hint is datetime and isinstance(value, str):
-            return datetime.fromisoformat(value).astimezone(UTC)
+            return _aware(datetime.fromisoformat(value)).astimezone(UTC)
         if hint is date and isinstance(value, str):
             return date.fromisoformat(value)
     except (InvalidOperation, ValueError):
@@ -94,3 +99,16 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint in (str, int, bool) and type(value) is hint:
         return value
     raise BadPayload(f"{where}: {value!r} is not a {hint.__name__}")
+
+
+def _finite(number: Decimal) -> Decimal:
+    if not number.is_finite():
+        raise ValueError(number)
+    return number
+
+
+def _aware(moment: datetime) -> datetime:
+    """A moment without its zone would be taken for this machine's own."""
+    if moment.tzinfo is None:
+        raise ValueError(moment)
+    return moment

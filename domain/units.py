@@ -24,8 +24,9 @@ def parse_count(value: str | int | Decimal) -> Decimal:
         raise BadCount(f"{value!r} is not a count") from None
     if not count.is_finite() or count < 0 or count > LARGEST_COUNT:
         raise BadCount(f"{value!r} is not a count")
+    # normalize() would round to 28 digits.
     whole = count.to_integral_value()
-    return whole if count == whole else count.normalize()
+    return whole.copy_abs() if count == whole else Decimal(format(count, "f").rstrip("0"))
 
 
 def whole_units(count: Decimal) -> int:

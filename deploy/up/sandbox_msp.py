@@ -4,32 +4,45 @@ import csv
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from sqlalchemy import Engine, text
 
 from deploy.sandbox.autotask.app import PASSWORD, TRACKING_IDENTIFIER, USER
 from deploy.sandbox.world import make_world
-from deploy.servers import ServerError
-from deploy.up.site import Site
+from deploy.up.screen import step, wait_until
 from domain.keys import MspId
 from gateway.set_up import SetUp
 from plumbing.clock import Clock
 
 MSP = MspId("sandbox")
-_TRUEUP = (sys.executable, "-c", "from deploy.cli import main; main()")
+POLL_SECONDS = 30
+_TRUEUP = (sys.executable, "-m", "deploy.cli")
 
 
-def write_links(site: Site, file: Path) -> None:
+@dataclass(frozen=True)
+class Sandboxes:
+    """Where the stand-in marketplace and PSA answer, and which world they were seeded with."""
+
+    odin: str
+    autotask: str
+    seed: int
+    companies: int
+
+
+def write_links(sandboxes: Sandboxes, file: Path) -> None:
     """The world's plausible relations as the operator's import takes them; once, since they belong to the day on which
     the sandboxes were seeded."""
     if file.exists():
         return
-    world = make_world(site.seed, datetime.now(UTC).date(), site.companies)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    world = make_world(sandboxes.seed, datetime.now(UTC).date(), sandboxes.companies)
     columns = ("company_id", "subscription_id", "resource_id", "psa_product_id")
     with file.open("w", encoding="utf-8", newline="") as opened:
         rows = csv.writer(opened)
@@ -39,31 +52,54 @@ def write_links(site: Site, file: Path) -> None:
             rows.writerow(("odin", "autotask", *ids))
 
 
-def add_sandbox_msp(site: Site, engine: Engine, clock: Clock) -> None:
+def fill(
+    sandboxes: Sandboxes,
+    links: Path,
+    engine: Engine,
+    clock: Clock,
+    operator: Mapping[str, str],
+    keys: Mapping[str, str],
+) -> None:
+    """Returns when the MSP is set up, its marketplace polled, its PSA's catalogue read and its resources linked.
+
+    operator: the settings of the command `trueup`; keys: the public key of each service that opens secrets."""
+    with step("the sandbox's MSP and connections"):
+        add_sandbox_msp(sandboxes, engine, clock, keys)
+    for event, what in (("PollCompleted", "first poll"), ("PsaProductObserved", "first catalogue of the PSA")):
+        with step(what):
+            wait_until(partial(_not_yet, engine, event), what, 180)
+    # Once only: a relation that somebody cleared since must stay cleared.
+    imported = links.with_suffix(".imported")
+    if not imported.exists():
+        with step("relations"):
+            wait_until(partial(_not_linked, links, operator), "every relation", 120)
+        imported.touch()
+
+
+def add_sandbox_msp(sandboxes: Sandboxes, engine: Engine, clock: Clock, keys: Mapping[str, str]) -> None:
     """The MSP with a connection to each sandbox. What is there already stays, but for an address that has moved."""
     saved = _saved_settings(engine)
     set_up = SetUp(engine, clock, "operator")
     if saved is None:
         set_up.add_msp(MSP, "Sandbox MSP", "UTC")
-    keys = {service: site.secrets[f"{service}_public_key"] for service in ("poller", "psa_writer")}
-    for kind, (settings, secrets) in _accounts(site).items():
+    for kind, (settings, secrets) in _accounts(sandboxes).items():
         before = (saved or {}).get(kind, {})
         if any(before.get(name) != value for name, value in settings.items() if name in {"gateway_url", "address"}):
             set_up.save_connection(MSP, kind, kind, settings, secrets, keys)
 
 
-def _accounts(site: Site) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    account = requests.get(f"{site.address('odin')}/control/accounts", timeout=10).json()[0]
+def _accounts(sandboxes: Sandboxes) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    account = requests.get(f"{sandboxes.odin}/control/accounts", timeout=10).json()[0]
     odin = {
-        "gateway_url": account["url"],
+        "gateway_url": sandboxes.odin + urlsplit(account["url"]).path,
         "user": account["user"],
         "marketplace": account["marketplace"],
         "calls_per_minute": "6000",
         "calls_per_day": "10000000",
-        "poll_seconds": "30",
+        "poll_seconds": str(POLL_SECONDS),
     }
     autotask = {
-        "address": f"{site.address('autotask')}/atservices/1.6/atws.asmx",
+        "address": f"{sandboxes.autotask}/atservices/1.6/atws.asmx",
         "user": USER,
         "currency": "USD",
         "catalogue_seconds": "300",
@@ -83,26 +119,16 @@ def _saved_settings(engine: Engine) -> dict[str, dict[str, object]] | None:
         return {row.connection_id: row.settings for row in connection.execute(asked, {"msp_id": MSP})}
 
 
-def count_events(engine: Engine, event_type: str) -> int:
-    """How many events of the type the MSP's log holds."""
+def _not_yet(engine: Engine, event_type: str) -> str:
     with engine.connect() as connection:
-        asked = text("SELECT count(*) FROM log.events WHERE msp_id = :msp_id AND type = :type")
-        return int(connection.scalar(asked, {"msp_id": MSP, "type": event_type}) or 0)
+        asked = text("SELECT EXISTS (SELECT FROM log.events WHERE msp_id = :msp_id AND type = :type)")
+        return "" if connection.scalar(asked, {"msp_id": MSP, "type": event_type}) else f"no {event_type} yet"
 
 
-def link_resources(links: Path, environment: dict[str, str], say: Callable[[str], None], seconds: float = 120) -> None:
-    """Imports the relations; the rows whose resource or product is not known yet are tried again until they are."""
-    deadline = time.monotonic() + seconds
-    while True:
-        command = [*_TRUEUP, "relations", "import", MSP, str(links)]
-        done = subprocess.run(
-            command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False
-        )
-        said = (done.stdout or done.stderr).strip().splitlines()
-        if done.returncode == 0:
-            return say(said[-1] if said else "")
-        if time.monotonic() > deadline:
-            raise ServerError(
-                f"the sandbox's resources could not be linked: {(done.stderr or done.stdout).strip()[-600:]}"
-            )
-        time.sleep(1)
+def _not_linked(links: Path, operator: Mapping[str, str]) -> str:
+    """Why not all relations are set; those whose resource or product is not known yet are refused until they are."""
+    command = [*_TRUEUP, "relations", "import", MSP, str(links)]
+    environment = {**os.environ, **operator}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    said = f"{done.stderr}\n{done.stdout}".strip().splitlines() or ["the import said nothing"]
+    return "" if done.returncode == 0 else f"{said[0]} ({said[-1]})"

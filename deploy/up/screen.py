@@ -1,5 +1,6 @@
 """Steps of a start -> one line each, with how long it took: what a person sees while the house comes up."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ _QUIET_SECONDS = 10.0
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """A line when the step is done, with its seconds; a line before it too, since it may take a while."""
+    """A line when the step is done, with its seconds; on a terminal its name stands there meanwhile."""
     began = time.monotonic()
-    click.echo(f"  {name} ...")
+    if sys.stdout.isatty():
+        click.echo(f"  {name} ...\r", nl=False)
     yield
     done(name, began)
 

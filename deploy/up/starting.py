@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from deploy.servers.postgres import EmbeddedPostgres, connection_problem, find_p
 from deploy.servers.rabbitmq import find_rabbitmq, own_rabbitmq
 from deploy.up.house import house_parts, operator_settings, write_environment
 from deploy.up.parts import Folder, Part, not_ready
-from deploy.up.sandbox_msp import add_sandbox_msp, count_events, link_resources, write_links
+from deploy.up.sandbox_msp import Sandboxes, fill, write_links
 from deploy.up.screen import done, step, wait_until
 from deploy.up.site import Site, open_site, read_site
 from deploy.up.supervisor import stop_parts
@@ -26,6 +27,7 @@ from plumbing.database import make_engine
 
 _DATABASE = "trueup"
 _READY_SECONDS = 120
+_MOST_LIVES = 3
 
 
 def start_house(folder: Folder, ports: Mapping[str, int | None], wishes: Mapping[str, Any]) -> Site:
@@ -47,7 +49,7 @@ def start_house(folder: Folder, ports: Mapping[str, int | None], wishes: Mapping
         migrate(database_url, site.secrets["role_password"])
     write_environment(folder, site, database_url, rabbitmq_url)
     if site.sandbox:
-        write_links(site, folder.path / "sandbox" / "links.csv")
+        write_links(_sandboxes(site), _links(folder))
     folder.save_parts(house_parts(folder, site, database_url, rabbitmq_url))
     _start_supervisor(folder)
     _wait_until_ready(folder)
@@ -108,11 +110,16 @@ def _start_supervisor(folder: Folder) -> None:
 
 def _wait_until_ready(folder: Folder) -> None:
     began, waiting = time.monotonic(), {part.name: part for part in folder.parts()}
+    lives: dict[str, set[int]] = {name: set() for name in waiting}
 
     def reason() -> str:
         reasons = {name: not_ready(part) for name, part in waiting.items()}
         for name in [name for name, why in reasons.items() if not why]:
             done(name, began, waiting.pop(name).address)
+        for name in waiting:
+            lives[name] |= {pid for pid in [folder.process(name).pid] if pid}
+            if len(lives[name]) > _MOST_LIVES:
+                raise ServerError(f"{name} dies again and again")
         return "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
 
     try:
@@ -128,19 +135,17 @@ def _end_of_log(folder: Folder, part: Part) -> str:
 
 def _fill(folder: Folder, site: Site, database_url: str, rabbitmq_url: str) -> None:
     engine = make_engine(database_url, "trueup up")
-    links = folder.path / "sandbox" / "links.csv"
+    operator = operator_settings(folder, site, database_url, rabbitmq_url)
+    keys = {service: site.secrets[f"{service}_public_key"] for service in ("poller", "psa_writer")}
     try:
-        with step("the sandbox's MSP and connections"):
-            add_sandbox_msp(site, engine, Clock(str(folder.path / "clock")))
-        for event, what in (("PollCompleted", "first poll"), ("PsaProductObserved", "first catalogue of the PSA")):
-            with step(what):
-                wait_until(lambda event=event: "" if count_events(engine, event) else f"no {event} yet", what, 180)  # type: ignore[misc]
-        # Once only: a relation that somebody cleared since must stay cleared.
-        linked = links.with_suffix(".imported")
-        if not linked.exists():
-            with step("relations"):
-                settings = operator_settings(folder, site, database_url, rabbitmq_url)
-                link_resources(links, settings, lambda line: click.echo(f"    {line}"))
-                linked.touch()
+        fill(_sandboxes(site), _links(folder), engine, Clock(str(folder.path / "clock")), operator, keys)
     finally:
         engine.dispose()
+
+
+def _sandboxes(site: Site) -> Sandboxes:
+    return Sandboxes(site.address("odin"), site.address("autotask"), site.seed, site.companies)
+
+
+def _links(folder: Folder) -> Path:
+    return folder.path / "sandbox" / "links.csv"

@@ -1,0 +1,92 @@
+"""`python -m deploy.up.in_containers prepare|fill`: what `docker compose up` needs done once, beside starting containers.
+
+prepare: tables, roles, keys and token. Each key goes into the volume of the one service that may hold it, so that no
+other container can open the secrets sealed for it. fill: the sandbox's MSP, polled, read and linked."""
+
+import secrets
+import shlex
+from pathlib import Path
+
+import click
+
+from deploy.migrate import migrate
+from deploy.servers import ServerError
+from deploy.servers.postgres import connection_problem
+from deploy.servers.process import write_private
+from deploy.up.sandbox_msp import Sandboxes, fill, write_links
+from deploy.up.screen import step, wait_until
+from plumbing.clock import Clock
+from plumbing.database import make_engine
+from plumbing.secrets import new_key_pair
+from plumbing.settings import BadSettings, OperatorSettings, read_settings
+
+OPENERS = ("poller", "psa_writer")
+
+
+@click.group()
+def main() -> None:
+    """Set up an installation that runs in containers."""
+
+
+@main.command()
+@click.option("--role-password", envvar="TRUEUP_ROLE_PASSWORD", required=True, help="Password of the processes' roles.")
+@click.option("--secrets", "folder", type=click.Path(path_type=Path), required=True, help="Holds a folder a service.")
+@click.option("--links", type=click.Path(path_type=Path), required=True, help="Where to keep the sandbox's relations.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--companies", default=24, show_default=True)
+def prepare(role_password: str, folder: Path, links: Path, seed: int, companies: int) -> None:
+    """Make tables, roles, keys and the token; what is there already stays."""
+    url = _settings().database_url
+    try:
+        wait_until(lambda: connection_problem(url) or "", "PostgreSQL", 60)
+    except ServerError as error:
+        raise click.ClickException(str(error)) from None
+    with step("tables and roles"):
+        migrate(url, role_password)
+    _make_keys(folder)
+    write_links(Sandboxes("", "", seed, companies), links)
+
+
+@main.command("fill")
+@click.option("--odin", required=True, help="Address of the sandbox marketplace.")
+@click.option("--autotask", required=True, help="Address of the sandbox PSA.")
+@click.option("--links", type=click.Path(path_type=Path), required=True, help="The relations that prepare has kept.")
+def fill_sandbox(odin: str, autotask: str, links: Path) -> None:
+    """Set up the sandbox's MSP; return when it is polled, read and linked."""
+    settings = _settings()
+    engine = make_engine(settings.database_url, "trueup fill")
+    try:
+        fill(Sandboxes(odin, autotask, 0, 0), links, engine, Clock(settings.clock_file), {}, settings.public_keys())
+    except (ServerError, BadSettings) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        engine.dispose()
+
+
+def _settings() -> OperatorSettings:
+    try:
+        return read_settings(OperatorSettings)
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _make_keys(folder: Path) -> None:
+    public = folder / "public" / "environment"
+    if public.exists():
+        return
+    known = {}
+    for service in OPENERS:
+        private, known[f"TRUEUP_{service.upper()}_PUBLIC_KEY"] = new_key_pair()
+        _write(folder / service / "environment", {"TRUEUP_PRIVATE_KEY": private})
+    token = secrets.token_urlsafe(24)
+    _write(folder / "gateway" / "environment", {"TRUEUP_TOKEN": token})
+    # Last: while it is missing, the next start makes everything anew.
+    _write(public, known)
+
+
+def _write(file: Path, settings: dict[str, str]) -> None:
+    write_private(file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`make bench`: measures, prints a line a goal, and ends well even when a floor is missed: figures judge, they do not fail."""
+
+import time
+from collections.abc import Callable
+
+import click
+
+from tests.bench import append
+from tests.bench.goals import Measured
+from tests.bench.ground import Ground
+from tests.bench.machine import facts
+
+Bench = Callable[..., list[Measured]]
+BENCHES: dict[tuple[str, ...], Bench] = {
+    ("P1", "P2"): append.bulk,
+    ("P3",): append.single,
+}
+IDS = [goal_id for ids in BENCHES for goal_id in ids]
+
+
+@click.command(help=f"Measure the goals {', '.join(IDS)} of the house and print each with its floor and stretch.")
+@click.option("--only", default="", help="Some of them, as in P1,P3.")
+@click.option("--quick", is_flag=True, help="A tenth of the work: for a look, not for a verdict.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 20), help="Turns; medians are shown.")
+@click.option("--postgres", "postgres_url", default="", help="A superuser's URL; else a PostgreSQL of the run's own.")
+def main(*, only: str, quick: bool, rounds: int, postgres_url: str) -> None:
+    """Prints what was measured."""
+    wanted = {word.strip().upper() for word in only.split(",") if word.strip()} or set(IDS)
+    if unknown := wanted - set(IDS):
+        raise click.BadParameter(f"no such goal: {', '.join(sorted(unknown))}. There are {', '.join(IDS)}.")
+    begun = time.monotonic()
+    with Ground(postgres_url) as ground:
+        for line in facts(ground.folder):
+            click.echo(line)
+        click.echo(f"PostgreSQL: {ground.durability()}\n")
+        measured = [
+            one
+            for ids, bench in BENCHES.items()
+            if wanted & set(ids)
+            for one in _shown(bench(ground, rounds, quick=quick), wanted)
+        ]
+    missed = [one.goal.id for one in measured if one.below]
+    click.echo(f"\n{len(measured)} figures in {time.monotonic() - begun:.0f} s; ", nl=False)
+    click.echo(f"marked with >>: {', '.join(missed)}" if missed else "every floor was held")
+
+
+def _shown(measured: list[Measured], wanted: set[str]) -> list[Measured]:
+    chosen = [one for one in measured if one.goal.id in wanted]
+    for one in chosen:
+        click.echo("\n".join(one.lines()))
+    return chosen
+
+
+if __name__ == "__main__":
+    main()

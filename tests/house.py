@@ -92,7 +92,7 @@ class House:
     def add_msp(self, name: str = "", time_zone: str = "UTC", **psa_settings: str) -> "MspHouse":
         """A new MSP with an empty world in the marketplace and an empty PSA database."""
         name = name or f"msp-{uuid4().hex[:10]}"
-        account = self.odin.add_account(name, companies=0)
+        account = self.odin.add_account(name, companies=1)
         desk = self.psa.add_tenant(name)
         set_up = SetUp(self.engine, Clock(), "test")
         msp_id = set_up.add_msp(name, name, time_zone)

@@ -150,27 +150,36 @@ def _planned(
     if None in units.values():
         return _UNCALIBRATED
     known = {day: count for day, count in units.items() if count is not None}
-    steps: dict[date, int] = {}
-    if dates.now is not None:
-        left = [known[day] for day in product.turning_days(today, last)]
-        steps[dates.now] = _change_now(left, target.units, policies)
-    moved = sum(steps.values())
+    change_now = 0 if dates.now is None else _change_now(known, dates.now, last, target.units, policies)
+    plan = _with_change_now(product, known[today], change_now, target, policies, dates)
+    if change_now < 0 and isinstance(plan, Hindrance) and plan.code == "below_zero":
+        # Someone scheduled a fall into the days that are taken: let the whole change wait for the next period.
+        return _with_change_now(product, known[today], 0, target, policies, dates)
+    return plan
+
+
+def _with_change_now(
+    product: AsRead, units_now: int, change_now: int, target: Target, policies: PostPolicies, dates: _Dates
+) -> Plan | MoreRows | Hindrance:
+    steps = {} if dates.now is None else {dates.now: change_now}
     if dates.later is not None:
-        steps[dates.later] = target.units - known[dates.later] - moved
+        steps[dates.later] = target.units - (product.units(dates.later) or 0) - change_now
     elif product.read_until < product.end_date:
         return MoreRows(product.read_since, product.end_date)
-    elif (product.units(product.end_date) or 0) + moved != target.units:
+    elif (product.units(product.end_date) or 0) + change_now != target.units:
         return _ends_first(product, target)
-    return _checked(product, known[today], steps, _cost_to_post(product, target, policies))
+    return _checked(product, units_now, steps, _cost_to_post(product, target, policies))
 
 
-def _change_now(left: list[int], target: int, policies: PostPolicies) -> int:
-    """What to add from now on, given the units of the days left in the running period, today's among them: were they
-    counted from the first free day only, planning again would find another change to make."""
-    if target > max(left) and policies.increase_effective == "today":
-        return target - max(left)
-    if target < min(left) and policies.decrease_effective == "today":
-        return target - min(left)
+def _change_now(known: dict[date, int], now: date, last: date, target: int, policies: PostPolicies) -> int:
+    """What to add from the day `now` on. A rise is measured from the most units of today and the days left, so that what
+    an earlier post of today already reaches is not added again."""
+    most = max(units for day, units in known.items() if day <= last)
+    fewest = min(units for day, units in known.items() if now <= day <= last)
+    if target > most and policies.increase_effective == "today":
+        return target - most
+    if target < fewest and policies.decrease_effective == "today":
+        return target - fewest
     return 0
 
 

@@ -1,0 +1,40 @@
+"""What the writer's work is done with: database, clock, and a way to open the PSA of a connection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from plumbing.clock import Clock
+from plumbing.setup import OutsideConnection
+from services.psa_writer.psa.port import Psa
+
+
+class OpenPsa(Protocol):
+    """One connection's PSA, opened. psa raises PsaFailure for whatever keeps it from being asked."""
+
+    @property
+    def psa(self) -> Psa:
+        """The PSA itself."""
+        ...
+
+    def send_by(self, deadline: datetime | None) -> None:
+        """From now on a create may leave until then only; later it is not sent, and PsaFailure says so. None: no limit."""
+        ...
+
+    def usage(self) -> tuple[int, int] | None:
+        """Calls that all integrations made in the running hour, and how many the PSA allows; None where it tells neither."""
+        ...
+
+
+@dataclass(frozen=True)
+class Writer:
+    """rest: pauses for so many seconds. second_look: seconds between two readings that decide an unclear outcome."""
+
+    engine: Engine
+    clock: Clock
+    open_psa: Callable[[OutsideConnection], OpenPsa]
+    rest: Callable[[float], None]
+    second_look: float

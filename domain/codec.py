@@ -22,7 +22,7 @@ class BadPayload(ValueError):
 
 def encode(event: Event) -> dict[str, Any]:
     """The payload of an event as JSON values."""
-    return {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return _fields(event)
 
 
 def decode(event_type: str, version: int, payload: dict[str, Any]) -> Event:
@@ -34,8 +34,17 @@ def decode(event_type: str, version: int, payload: dict[str, Any]) -> Event:
     return typing.cast(Event, _build(known, current))
 
 
+# Most values of an event: they are their own JSON.
+_AS_THEY_ARE = frozenset((str, int, bool, types.NoneType))
+
+
+def _fields(instance: object) -> dict[str, Any]:
+    values = vars(instance).items()
+    return {name: value if type(value) in _AS_THEY_ARE else _plain(value) for name, value in values}
+
+
 def _plain(value: object) -> Any:
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, bool | int | str):
         return value
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -44,9 +53,9 @@ def _plain(value: object) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
-        return [_plain(part) for part in value]
+        return [part if type(part) in _AS_THEY_ARE else _plain(part) for part in value]
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return _fields(value)
     raise TypeError(f"an event cannot carry {type(value).__name__}")
 
 

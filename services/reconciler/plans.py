@@ -54,7 +54,7 @@ def plan(connection: Connection, msp_id: MspId, causes: Mapping[ProductId, Cause
         for loaded in _load(connection, msp_id, ids[start : start + PORTION]):
             cause = causes[loaded.product_id]
             planned = plan_units(loaded.product, loaded.feeds, cause.touch, uuid4().hex, post_cost=post_cost)
-            if planned.product != loaded.product:
+            if planned.product != loaded.product or len(loaded.feeds) != loaded.known_feeds:
                 rows.append(_row(loaded, planned))
             events = _new_events(loaded, planned, now)
             new.setdefault(cause.correlation_id, []).extend((cause.position, event) for event in events)
@@ -66,14 +66,16 @@ def plan(connection: Connection, msp_id: MspId, causes: Mapping[ProductId, Cause
 class _Loaded:
     product_id: ProductId
     product: Product
+    known_feeds: int
     stream_version: int
     feeds: list[Feed]
 
 
 _LOAD = """
 SELECT p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
-       p.psa_product_id, p.psa_product_name, p.period_months, p.cost_currency AS product_currency, p.stream_version,
-       p.request_id, p.request_open, p.target_units, p.target_unit_cost, p.target_cost_currency, p.refused_reason,
+       p.psa_product_id, p.psa_product_name, p.period_months, p.cost_currency AS product_currency,
+       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open,
+       p.target_units, p.target_unit_cost, p.target_cost_currency, p.refused_reason,
        r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
        r.resource_name, r.resource_key, r.count AS last_count, r.unit_cost, r.cost_currency, r.billing_months
 FROM reconciler.products p
@@ -90,7 +92,7 @@ def _load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> li
     for row in connection.execute(text(_LOAD), {"msp_id": msp_id} | _arrays(ids)):
         product_id = (row.psa_connection_id, row.psa_product_id)
         if product_id not in loaded:
-            loaded[product_id] = _Loaded(product_id, _product(row), row.stream_version, [])
+            loaded[product_id] = _Loaded(product_id, _product(row), row.known_feeds, row.stream_version, [])
         if row.resource_key is not None:
             loaded[product_id].feeds.append(_feed(row))
     return list(loaded.values())
@@ -142,6 +144,7 @@ def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
     return {
         "psa_connection_id": connection_id,
         "psa_product_id": product_id,
+        "feeds": len(loaded.feeds),
         "stream_version": loaded.stream_version + len(planned.events),
         "request_id": last.request_id if last else None,
         "request_open": bool(last and last.open),
@@ -155,6 +158,7 @@ def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
 _COLUMNS = {
     "psa_connection_id": "text",
     "psa_product_id": "text",
+    "feeds": "integer",
     "stream_version": "bigint",
     "request_id": "text",
     "request_open": "boolean",

@@ -64,6 +64,7 @@ products = Table(
     _text("psa_agreement_name"),
     Column("period_months", Integer),
     Column("cost_currency", Text),
+    Column("feeds", Integer, nullable=False),
     Column("stream_version", BigInteger, nullable=False),
     Column("request_id", Text),
     Column("request_open", Boolean, nullable=False),

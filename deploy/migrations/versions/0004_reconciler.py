@@ -77,6 +77,7 @@ def products() -> None:
             psa_agreement_name text NOT NULL,
             period_months integer,
             cost_currency text,
+            feeds integer NOT NULL DEFAULT 0,
             stream_version bigint NOT NULL DEFAULT 0,
             request_id text,
             request_open boolean NOT NULL DEFAULT false,

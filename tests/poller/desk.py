@@ -1,9 +1,12 @@
 """(a migrated database, a sandbox ODIN) -> an MSP with a marketplace connection that a test can poll, event by event."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -45,6 +48,7 @@ class Desk:
     connection_id: ConnectionId
     house: House
     passed: int = field(default=0)
+    clock_file: Path = field(default=Path())
 
     @property
     def place(self) -> Place:
@@ -73,10 +77,12 @@ class Desk:
             read = event_log.read(connection, self.msp_id, self.passed, upto)
         self.passed = upto
         return [
-            each.event
-            for each in read
-            if (each.event.type in types if types else each.event.type not in POLL_EVENTS)
+            each.event for each in read if (each.event.type in types if types else each.event.type not in POLL_EVENTS)
         ]
+
+    def later(self, **ahead: float) -> None:
+        """Sets the poller's clock forward."""
+        self.clock_file.write_text(str(float(self.clock_file.read_text() or 0) + timedelta(**ahead).total_seconds()))
 
     def set_up(self, **settings: Any) -> None:
         """Saves the connection with other settings: its version rises."""
@@ -123,16 +129,19 @@ def desk_for(
     if new:
         add_msp(engine, msp_id)
     save(engine, odin, MspId(msp_id), ConnectionId(connection_id), settings)
-    house = House("poller", engine, Clock(), poller_settings(database))
-    try:
-        yield Desk(engine, MspId(msp_id), ConnectionId(connection_id), house)
-    finally:
-        engine.dispose()
+    with tempfile.NamedTemporaryFile() as ahead:
+        house = House("poller", engine, Clock(ahead.name), poller_settings(database))
+        yield Desk(engine, MspId(msp_id), ConnectionId(connection_id), house, clock_file=Path(ahead.name))
+    engine.dispose()
 
 
 def poller_settings(database: str, **more: Any) -> OutsideSettings:
     """The settings of a poller that gives up quickly."""
-    patience = {"http_connect_seconds": Decimal(2), "http_read_seconds": Decimal(2), "http_total_seconds": Decimal(4)}
+    patience = {
+        "http_connect_seconds": Decimal(2),
+        "http_read_seconds": Decimal("0.6"),
+        "http_total_seconds": Decimal(2),
+    }
     return OutsideSettings(database_url=database, rabbitmq_url="", private_key=PRIVATE_KEY, **(patience | more))
 
 

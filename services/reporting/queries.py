@@ -1,0 +1,79 @@
+"""The read models -> answers for the gateway and the operator's command: reporting's published interface.
+
+Every function reads what the role trueup_gateway may read, and reads one MSP's rows only; deadLetters alone are the whole
+installation's.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from domain.keys import MspId
+from services.reporting.paging import MOST_ROWS, QUESTIONS, BadQuestion, Page, Question, read_page
+from services.reporting.reports import REPORTS, Column, Kind, Order, Report
+
+__all__ = [
+    "MOST_ROWS",
+    "QUESTIONS",
+    "REPORTS",
+    "BadQuestion",
+    "Column",
+    "Kind",
+    "Order",
+    "Page",
+    "Question",
+    "Report",
+    "open_failures_of",
+    "pulse",
+    "read_page",
+    "relations_of",
+]
+
+
+def relations_of(connection: Connection, msp_id: MspId) -> list[dict[str, str]]:
+    """All live relations of the MSP with ids and names of both sides, by company, subscription and resource."""
+    return _all(connection, msp_id, "relations", {"state": {"in": ["live"]}})
+
+
+def open_failures_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:
+    """What is stuck for the MSP: open and parked failures, the oldest last. request_id is null for polls and readings."""
+    return _all(connection, msp_id, "failures", {"state": {"in": ["open", "parked"]}})
+
+
+def _all(
+    connection: Connection, msp_id: MspId, report: str, wanted: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        question = Question(filter=wanted, first=MOST_ROWS, after=after, wanted=frozenset())
+        page = read_page(connection, REPORTS[report], msp_id, question)
+        rows += page.rows
+        if not page.has_next:
+            return rows
+        after = page.cursors[-1]
+
+
+_PULSE = """
+SELECT h.position AS head, m.time_zone,
+    (SELECT recorded_at FROM log.events e WHERE e.msp_id = h.msp_id AND e.position = h.position) AS recorded_at,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.consumer, 'position', p.position,
+            'lag', h.position - p.position, 'stopped_at', p.stopped_at, 'stopped_reason', p.stopped_reason)
+            ORDER BY p.consumer), '[]')
+        FROM reporting.positions p WHERE p.msp_id = h.msp_id AND position('@' IN p.consumer) = 0) AS consumers,
+    (SELECT count(*) FROM reporting.requests r WHERE r.msp_id = h.msp_id AND r.state = 'open' AND r.generation = coalesce(
+        (SELECT generation FROM reporting.generations WHERE model = 'adjustments' AND msp_id = h.msp_id), 0)
+    ) AS open_requests,
+    (SELECT count(*) FROM reporting.failures f WHERE f.msp_id = h.msp_id AND f.state <> 'closed' AND f.attempts > 0
+        AND f.generation = coalesce(
+        (SELECT generation FROM reporting.generations WHERE model = 'failures' AND msp_id = h.msp_id), 0)
+    ) AS open_failures
+FROM log.heads h JOIN setup.msps m ON m.msp_id = h.msp_id WHERE h.msp_id = :msp_id
+"""
+
+
+def pulse(connection: Connection, msp_id: MspId) -> dict[str, Any] | None:
+    """How far the MSP's log and each read model are, what has stopped and why, and how much is open; None: no such MSP."""
+    row = connection.execute(text(_PULSE), {"msp_id": msp_id}).mappings().first()
+    return None if row is None else dict(row)

@@ -44,10 +44,10 @@ def _fields(instance: object) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:
-    if isinstance(value, bool | int | str):
-        return value
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, bool | int | str):
+        return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):

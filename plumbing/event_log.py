@@ -43,6 +43,8 @@ _COPY_COLUMNS = (
     " correlation_id, caused_by, recorded_by, actor"
 )
 _LINES_AT_A_TIME = 100
+# All that COPY would misread in a line of JSON: its control characters are escaped already.
+_BACKSLASH = "\\"
 
 
 class UnknownMsp(Exception):
@@ -114,7 +116,7 @@ def append_copied(
     msp = _escaped(msp_id)
     lines = (
         f"{msp}\t{position}\t{_escaped(e.stream)}\t{e.stream_version}\t{e.event.type}\t{e.event.version}\t"
-        f"{_escaped(_json(e))}\t{e.occurred_at.isoformat()}\t{shared}\n"
+        f"{_json(e).replace(_BACKSLASH, _BACKSLASH * 2)}\t{e.occurred_at.isoformat()}\t{shared}\n"
         for position, e in enumerate(events, last - len(events) + 1)
     )
     try:

@@ -93,8 +93,8 @@ def choose_reads(
     aged = _aged(known, listing, {read.subscription_id for read in hinted}, room, now)
     calls = max(0, min(room.calls, room.day_left))
     aged_calls = max(0, min(calls, room.day_left - ceil(room.day_limit * (1 - _REREAD_UNTIL_SPENT))))
-    for_aged = min(len(aged), aged_calls, calls // 10)
-    for_new = min(len(new), calls // 4)
+    for_aged = min(len(aged), aged_calls, ceil(calls / 10))
+    for_new = min(len(new), ceil(calls / 4))
     hinted_now = hinted[: max(0, calls - for_aged - for_new)]
     new_now = new[: max(0, calls - for_aged - len(hinted_now))]
     aged_now = aged[: max(0, min(aged_calls, calls - len(hinted_now) - len(new_now)))]

@@ -5,7 +5,7 @@ fence, and each storing transaction of the first checks the fence and finds itse
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -65,7 +65,7 @@ def take_lease(engine: Engine, place: Place, poll_id: str, clock: Clock) -> Leas
     """The lease for this run: free, run out, or that of an earlier run of the same poll. PollBusy."""
     now = clock.now()
     with engine.begin() as connection:
-        add_connection(connection, [place], clock)
+        add_connections(connection, [place], now)
         fence = connection.exec_driver_sql(
             """UPDATE poller.connections SET poll_id = %(poll_id)s, fence = fence + 1, held_until = %(until)s
                WHERE msp_id = %(msp_id)s AND connection_id = %(connection_id)s
@@ -78,7 +78,7 @@ def take_lease(engine: Engine, place: Place, poll_id: str, clock: Clock) -> Leas
     return Lease(place, poll_id, int(fence))
 
 
-def add_connection(connection: Connection, places: list[Place], clock: Clock) -> None:
+def add_connections(connection: Connection, places: list[Place], now: datetime) -> None:
     """Rows for connections that have none yet; their first poll is due at once."""
     connection.exec_driver_sql(
         """INSERT INTO poller.connections (msp_id, connection_id, next_poll_at)
@@ -86,7 +86,7 @@ def add_connection(connection: Connection, places: list[Place], clock: Clock) ->
            FROM unnest(%(msps)s::text[], %(connections)s::text[]) AS c (msp_id, connection_id)
            ON CONFLICT DO NOTHING""",
         {
-            "now": clock.now(),
+            "now": now,
             "msps": [place.msp_id for place in places],
             "connections": [place.connection_id for place in places],
         },

@@ -15,7 +15,7 @@ from plumbing import outbox, setup
 from plumbing.clock import Clock
 from plumbing.setup import OutsideConnection
 from services.poller.known import Place
-from services.poller.lease import add_connection
+from services.poller.lease import add_connections
 
 QUEUE = "poller.polls"
 DEFAULT_POLL_SECONDS = 300
@@ -44,7 +44,7 @@ def put_due_polls(engine: Engine, clock: Clock) -> int:
         found = setup.connections(connection, "odin")
         if not found:
             return 0
-        add_connection(connection, [place_of(each) for each in found], clock)
+        add_connections(connection, [place_of(each) for each in found], now)
         claimed = connection.exec_driver_sql(_CLAIM, _claims(found, now)).all()
         for msp_id, connection_id, poll_id in claimed:
             body = {"msp_id": msp_id, "connection_id": connection_id, "poll_id": poll_id, "reason": "due"}

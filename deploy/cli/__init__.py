@@ -170,5 +170,3 @@ def catalogue(house: Installation, msp_id: str) -> None:
 for command in (relations, failures, replay, doctor):
     main.add_command(command)
 
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""`python -m deploy.cli`: the operator's command where `trueup` itself is not installed."""
+"""`python -m deploy.cli`: the same as the installed command `trueup`."""
 
 from deploy.cli import main
 

@@ -1,0 +1,168 @@
+"""The operator's command: what it does, and one line that says what to do when it cannot."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from deploy.servers.ports import free_port
+from plumbing.database import make_engine
+from plumbing.secrets import new_key_pair, unseal
+
+pytestmark = [pytest.mark.postgres]
+ROOT = Path(__file__).parent.parent.parent
+PRIVATE, PUBLIC = new_key_pair()
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(environment: dict[str, str]) -> Run:
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("TRUEUP_")}
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "deploy.cli", *arguments],
+            cwd=ROOT,
+            env=plain | environment | more,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def trueup(database: str, vhost: str) -> Run:
+    keys = {"TRUEUP_POLLER_PUBLIC_KEY": PUBLIC, "TRUEUP_PSA_WRITER_PUBLIC_KEY": PUBLIC}
+    return command({"TRUEUP_DATABASE_URL": database, "TRUEUP_RABBITMQ_URL": vhost} | keys)
+
+
+def said(outcome: subprocess.CompletedProcess[str]) -> str:
+    return outcome.stdout + outcome.stderr
+
+
+GROUPS = ["", "migrate", "new-key", "msp", "msp add", "connection", "connection set", "connection test", "policy"]
+GROUPS += ["poll", "catalogue", "relations", "relations import", "relations export", "failures", "failures list"]
+GROUPS += ["failures retry", "replay", "doctor"]
+
+
+def test_every_command_has_help() -> None:
+    for group in GROUPS:
+        outcome = command({})(*group.split(), "--help")
+        assert outcome.returncode == 0, said(outcome)
+        assert "Usage:" in outcome.stdout
+
+
+def test_an_msp_its_connection_and_its_policy_are_set_up_as_events_and_no_secret_is_stored_in_clear(
+    trueup: Run, database: str, tmp_path: Path
+) -> None:
+    # given
+    for name in ("password", "secret"):
+        (tmp_path / name).write_text(f"canary-{name}\n")
+
+    # when
+    added = trueup("msp", "add", "acme", "--name", "Acme MSP", "--time-zone", "Europe/Berlin")
+    given = ["--set", "gateway_url=https://api.example/marketplace/na/", "--set", "user=api@acme.example"]
+    secrets = [f"--secret-file={name}={tmp_path / name}" for name in ("password", "secret")]
+    saved = trueup("connection", "set", "acme", "odin", "--kind", "odin", *given, *secrets)
+    changed = trueup("connection", "set", "acme", "odin", "--kind", "odin", "--set", "poll_seconds=60")
+    policy = trueup("policy", "acme", "decrease_effective", "today")
+
+    # then
+    for outcome in (added, saved, changed, policy):
+        assert outcome.returncode == 0, said(outcome)
+    engine = make_engine(database, "test")
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT settings, sealed, version FROM setup.connections")).one()
+        types = list(connection.scalars(text("SELECT type FROM log.events ORDER BY position")))
+        everything = "".join(map(str, connection.execute(text("SELECT * FROM log.events, setup.connections"))))
+    engine.dispose()
+    assert types == ["MspAdded", "ConnectionSaved", "ConnectionSaved", "PolicyChanged"]
+    assert (row.settings["poll_seconds"], row.settings["user"], row.version) == (60, "api@acme.example", 2)
+    assert "canary" not in everything
+    assert unseal(PRIVATE, "acme", "odin", "password", row.sealed["password"]) == "canary-password"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["msp", "add", "Acme!", "--name", "A", "--time-zone", "UTC"], "'Acme!' is no id"),
+        (["msp", "add", "acme", "--name", "A", "--time-zone", "Mars/Base"], "'Mars/Base' is no time zone"),
+        (["policy", "nobody", "decrease_effective", "today"], "there is no MSP 'nobody'"),
+        (["policy", "nobody", "ended_after_polls", "0"], "at least 1"),
+        (["connection", "set", "nobody", "odin", "--kind", "odin"], "there is no MSP 'nobody'"),
+        (["connection", "test", "nobody", "odin"], "there is no MSP 'nobody'"),
+        (["poll", "nobody"], "there is no MSP 'nobody'"),
+        (["relations", "export", "nobody"], "there is no MSP 'nobody'"),
+        (["failures", "list", "nobody"], "there is no MSP 'nobody'"),
+        (["failures", "retry", "nobody"], "name the requests, or give --all"),
+        (["replay", "everything"], "'everything' is no read model"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(trueup: Run, arguments: list[str], answer: str) -> None:
+    outcome = trueup(*arguments)
+    assert outcome.returncode != 0
+    assert answer in said(outcome)
+    assert "Traceback" not in said(outcome)
+
+
+def test_missing_settings_are_named() -> None:
+    outcome = command({})("doctor")
+    assert outcome.returncode != 0
+    assert "TRUEUP_DATABASE_URL is not set" in said(outcome)
+    assert "TRUEUP_RABBITMQ_URL is not set" in said(outcome)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["doctor"], ["msp", "add", "a", "--name", "A", "--time-zone", "UTC"], ["migrate"]]
+)
+def test_a_database_that_cannot_be_reached_is_told_with_what_to_do(trueup: Run, arguments: list[str]) -> None:
+    url = f"postgresql://someone:canary@127.0.0.1:{free_port()}/nowhere"
+    outcome = trueup(*arguments, TRUEUP_DATABASE_URL=url)
+    assert outcome.returncode != 0
+    assert "Is it running, and is TRUEUP_DATABASE_URL right?" in said(outcome)
+    assert "canary" not in said(outcome)
+    assert "Traceback" not in said(outcome)
+
+
+def test_a_database_without_tables_is_told_to_be_migrated(trueup: Run, empty_database: str) -> None:
+    add = ["msp", "add", "acme", "--name", "A", "--time-zone", "UTC"]
+    assert "trueup migrate" in said(trueup(*add, TRUEUP_DATABASE_URL=empty_database))
+    assert "trueup migrate" in said(trueup("doctor", TRUEUP_DATABASE_URL=empty_database))
+    assert trueup("migrate", TRUEUP_DATABASE_URL=empty_database).returncode == 0
+    assert trueup(*add, TRUEUP_DATABASE_URL=empty_database).returncode == 0
+
+
+@pytest.mark.rabbitmq
+def test_the_doctor_says_which_parts_are_not_running(trueup: Run) -> None:
+    outcome = trueup("doctor")
+    assert outcome.returncode == 1
+    assert "poller.polls" in outcome.stdout
+    assert "start the poller" in outcome.stdout
+    assert "Traceback" not in said(outcome)
+
+
+@pytest.mark.rabbitmq
+def test_the_doctor_says_that_the_broker_is_away(trueup: Run) -> None:
+    outcome = trueup("doctor", TRUEUP_RABBITMQ_URL=f"amqp://guest:canary@127.0.0.1:{free_port()}/")
+    assert outcome.returncode == 1
+    assert "is TRUEUP_RABBITMQ_URL right?" in outcome.stdout
+    assert "canary" not in said(outcome)
+
+
+@pytest.mark.rabbitmq
+def test_a_silent_service_is_named(trueup: Run) -> None:
+    # given
+    trueup("msp", "add", "acme", "--name", "A", "--time-zone", "UTC")
+
+    # when
+    outcome = trueup("failures", "retry", "acme", "some-request")
+
+    # then
+    assert outcome.returncode != 0
+    assert "the service psa_writer does not answer: is it running?" in said(outcome)
+    assert "Traceback" not in said(outcome)

@@ -48,6 +48,6 @@ class Service:
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str) -> dict[str, Any]:
-        """{"steps": [{"name", "ok", "ms", "message", "fix"}]}: whether the connection opens and can be read."""
+        """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: whether the connection opens and can be read."""
         house = self.house
         return try_connection(house.engine, house.settings, house.clock, MspId(msp_id), ConnectionId(connection_id))

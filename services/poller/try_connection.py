@@ -26,7 +26,7 @@ _ADD_IT = "Add it with `trueup connection set`, or check its name."
 def try_connection(
     engine: Engine, settings: OutsideSettings, clock: Clock, msp_id: MspId, connection_id: ConnectionId
 ) -> dict[str, Any]:
-    """{"steps": [{"name", "ok", "ms", "message", "fix"}]}: set-up, sign-in, read; it ends at the first that fails. When all
+    """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: set-up, sign-in, read; it ends at the first that fails. When all
     went well a connection that was stopped is polled again."""
     steps = _Steps(clock)
     target = _found(engine, msp_id, connection_id)
@@ -88,6 +88,6 @@ class _Steps:
     def _add(self, name: str, *, ok: bool, message: str, fix: str) -> None:
         now = time.monotonic()
         self.rows.append(
-            {"name": name, "ok": ok, "ms": round((now - self._began) * 1000), "message": message, "fix": fix}
+            {"step": name, "ok": ok, "milliseconds": round((now - self._began) * 1000), "message": message, "fix": fix}
         )
         self._began = now

@@ -70,9 +70,10 @@ class House:
     psa: Desk
     keys: dict[str, tuple[str, str]]
     parts: dict[str, Part] = field(default_factory=dict)
+    ended: list[Part] = field(default_factory=list)
 
     def start(self, name: str, replica: int = 1) -> Part:
-        """Starts a service or the relay (again); replica counts from 1."""
+        """Starts a service or the relay (again, when it has been killed); replica counts from 1."""
         environment = {
             "TRUEUP_DATABASE_URL": role_url(self.url, f"trueup_{name}"),
             "TRUEUP_RABBITMQ_URL": self.rabbitmq_url,
@@ -82,8 +83,16 @@ class House:
         if name in self.keys:
             environment["TRUEUP_PRIVATE_KEY"] = self.keys[name][0]
         module, arguments = ("deploy.run_relay", ()) if name == "relay" else ("deploy.run_service", (name,))
-        part = self.parts[f"{name}-{replica}"] = Part(name, module, arguments, environment)
+        key = f"{name}-{replica}"
+        if key in self.parts:
+            self.ended.append(self.parts.pop(key))
+        part = self.parts[key] = Part(name, module, arguments, environment)
         return part
+
+    @property
+    def all_parts(self) -> list[Part]:
+        """Every process that was ever started here: those that run and those that ended."""
+        return [*self.ended, *self.parts.values()]
 
     def ask(self, service: str, method: str, **arguments: Any) -> Any:
         """What a service answers by RPC."""
@@ -161,12 +170,20 @@ class MspHouse:
     def poll(self) -> None:
         """Asks for a poll and waits until it has completed."""
         before = self.count_of("PollCompleted")
-        self._put("poller.polls", "odin")
+        self.ask_for_poll()
         wait_for(lambda: self.count_of("PollCompleted") > before, 60, what="the poll")
+
+    def ask_for_poll(self) -> str:
+        """The id of a poll that is asked for."""
+        return self._put("poller.polls", "odin")
+
+    def ask_for_catalogue(self) -> None:
+        """Asks for a reading of the catalogue."""
+        self._put("psa_writer.catalogue", "autotask")
 
     def read_catalogue(self, line_id: int) -> None:
         """Asks for the catalogue and waits until mapping can know the line."""
-        self._put("psa_writer.catalogue", "autotask")
+        self.ask_for_catalogue()
         wait_for(lambda: self.events("PsaProductObserved", psa_product_id=str(line_id)), 60, what="the catalogue")
 
     def link(self, resource: ResourceKey, line_id: int) -> str:
@@ -254,10 +271,12 @@ class MspHouse:
                     return False
         return True
 
-    def _put(self, queue: str, connection_id: str) -> None:
-        body = {"msp_id": self.msp_id, "connection_id": connection_id, "poll_id": uuid4().hex, "reason": "test"}
+    def _put(self, queue: str, connection_id: str) -> str:
+        poll_id = uuid4().hex
+        body = {"msp_id": self.msp_id, "connection_id": connection_id, "poll_id": poll_id, "reason": "test"}
         with self.house.engine.begin() as connection:
             put(connection, queue, [body], correlation_id=uuid4().hex, put_at=datetime.now(UTC))
+        return poll_id
 
 
 @contextmanager
@@ -274,13 +293,13 @@ def running_house(url: str, rabbitmq_url: str, parts: tuple[str, ...] = ("relay"
         try:
             for name in parts:
                 house.start(name)
-            for part in house.parts.values():
+            for part in list(house.parts.values()):
                 part.wait_until_ready()
             yield house
         except BaseException:
-            for part in house.parts.values():
+            for part in house.all_parts:
                 print(f"--- {part.name}\n{part.process.output[-3000:]}")
             raise
         finally:
-            for part in house.parts.values():
+            for part in house.all_parts:
                 part.process.__exit__(None, None, None)

@@ -100,6 +100,7 @@ def test_m5_a_broker_killed_under_load_and_started_again_loses_no_confirmed_work
         start_relay(own_rabbitmq.url)
         ids += put(engine, 300)
         wait_for(lambda: len(effects(engine)) > 20)
+        own_rabbitmq.flush()
 
         # when
         own_rabbitmq.kill()

@@ -149,6 +149,31 @@ def close(
     )
 
 
+def prove(
+    connection: Connection,
+    msp_id: MspId,
+    proofs: Iterable[tuple[Intent, str, Sequence[UnitsRow]]],
+    decided_at: datetime,
+) -> None:
+    """Ends intents as proved: each with what was seen, and the units rows that show it."""
+    connection.execute(
+        text(
+            """UPDATE psa_writer.intents SET state = 'proved', decided_at = :at, seen = :seen,
+               rows_after = CAST(:rows AS jsonb) WHERE msp_id = :m AND operation_id = CAST(:id AS uuid)"""
+        ),
+        [
+            {
+                "m": msp_id,
+                "id": intent.operation_id,
+                "seen": seen,
+                "at": decided_at,
+                "rows": orjson.dumps(to_json(rows)).decode(),
+            }
+            for intent, seen, rows in proofs
+        ],
+    )
+
+
 def sent_batches(connection: Connection, msp_id: MspId, connection_id: ConnectionId) -> list[SentBatch]:
     """The batches whose outcome nobody has proven yet, the oldest first."""
     rows = connection.execute(

@@ -91,7 +91,8 @@ requests = Table(
     Column("stream_version", BigInteger, nullable=False, server_default="0"),
 )
 
-# One row an adjustment, written before it is sent. rows_read: the units rows before it, of read_since..read_until.
+# One row an adjustment, written before it is sent. rows_read: the units rows before it, of read_since..read_until;
+# rows_after: those that proved it.
 # state sent: nobody has proven yet what became of it; replied: the PSA said that it took it.
 intents = Table(
     "intents",
@@ -124,6 +125,7 @@ intents = Table(
     _moment("sent_at", required=True),
     _moment("decided_at"),
     Column("seen", Text),
+    Column("rows_after", JSONB),
 )
 
 psa_customers = Table(
@@ -156,7 +158,7 @@ psa_agreements = Table(
     Column("stream_version", BigInteger, nullable=False),
 )
 
-# units: those of the day they were last read on. proved_rows: the units rows after our last proven post.
+# units: those of the day they were last read on.
 psa_products = Table(
     "psa_products",
     METADATA,
@@ -171,8 +173,6 @@ psa_products = Table(
     Column("unit_price", Numeric),
     Column("currency", Text),
     Column("units", Integer),
-    Column("proved_rows", JSONB),
-    _moment("proved_at"),
     Column("missing", Integer, nullable=False, server_default="0"),
     Column("gone", Boolean, nullable=False, server_default="false"),
     Column("stream_version", BigInteger, nullable=False),

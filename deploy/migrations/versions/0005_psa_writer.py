@@ -125,7 +125,8 @@ def intents() -> None:
             replied boolean NOT NULL DEFAULT false,
             sent_at timestamptz NOT NULL,
             decided_at timestamptz,
-            seen text
+            seen text,
+            rows_after jsonb
         )"""
     )
     # The last wall: from one day at most one adjustment of a product that was, or may have been, accepted.
@@ -184,8 +185,6 @@ def catalogue() -> None:
             unit_price numeric,
             currency text,
             units integer,
-            proved_rows jsonb,
-            proved_at timestamptz,
             missing integer NOT NULL DEFAULT 0,
             gone boolean NOT NULL DEFAULT false,
             stream_version bigint NOT NULL,

@@ -1,0 +1,305 @@
+"""Plans -> intents committed as sent, one create, and what its outcome means for each of them."""
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+from sqlalchemy import Connection, text
+
+from domain.money import Money
+from plumbing import event_log
+from plumbing.budget import BudgetSpent
+from plumbing.catch_up import catch_up
+from services.psa_writer import intents, leases, open_requests, standing, tell
+from services.psa_writer.choose_pause import BREAKER, LONGEST_SECONDS
+from services.psa_writer.failing import as_failure, failed
+from services.psa_writer.intents import Intent
+from services.psa_writer.leases import POSTS, Lease
+from services.psa_writer.open_requests import TO_DO, OpenRequest
+from services.psa_writer.planning import Planned
+from services.psa_writer.prorate import prorate
+from services.psa_writer.psa.port import Outcome, PsaFailure, Refusal, Refused, Unknown
+from services.psa_writer.reactor import reactor
+from services.psa_writer.round import Round
+from services.psa_writer.settling import Settlement, append, settle
+
+log = logging.getLogger(__name__)
+
+_CATCH_UP_SECONDS = 10
+_UNKNOWN_FIX = (
+    "Nothing to do: when the PSA can no longer be working on it, reading back its units tells whether it was applied."
+)
+_BREAKER_FIX = (
+    "Nothing to do if the cause is cured: one adjustment tries again in a few minutes, and the rest follow it."
+)
+
+
+def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]:
+    """The intents of the plans, committed as sent: those whose lease is still ours, whose request is still open, and whose
+    product still has a relation when the log is read to its end. What has none is never posted."""
+    if not _caught_up(round_):
+        log.error("the log cannot be read to its end: nothing is posted", extra={"msp_id": round_.msp_id})
+        return []
+    with round_.writer.engine.begin() as connection:
+        kept = _keep_leases(connection, round_, held, [each.request.psa_agreement_id for each in planned])
+        open_ = _still_open(connection, round_, [each.request for each in planned], TO_DO)
+        in_flight = intents.products_in_flight(connection, round_.msp_id, round_.connection_id)
+        fine = [
+            each
+            for each in planned
+            if each.request.psa_agreement_id in kept
+            and each.request.request_id in open_
+            and each.request.psa_product_id not in in_flight
+        ]
+        batch_id = uuid4().hex
+        marked = [intent for each in fine for intent in _intents(each, held, batch_id, round_.now)]
+        if marked:
+            intents.put(connection, round_.msp_id, round_.connection_id, marked)
+            open_requests.set_state(connection, round_.msp_id, [e.request.request_id for e in fine], "sending")
+    log.info("adjustments marked as sent", extra={"step": "mark", "intents": len(marked)})
+    return marked
+
+
+def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Intent]:
+    """The same intents as a new batch, under the same conditions as at first. Those that must not go out any more are closed,
+    and their requests planned anew."""
+    if not rest or not _caught_up(round_):
+        return []
+    with round_.writer.engine.begin() as connection:
+        kept = _keep_leases(connection, round_, held, [intent.psa_agreement_id for intent in rest])
+        ours = [intent for intent in rest if intent.psa_agreement_id in kept]
+        known = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in ours])
+        open_ = _still_open(connection, round_, known.values(), ("sending", "unknown"))
+        dropped = [intent for intent in ours if intent.request_id not in open_]
+        if dropped:
+            intents.close(connection, round_.msp_id, dropped, "not_applied", round_.now)
+        going = [intent for intent in ours if intent.request_id in open_]
+        if not going:
+            return []
+        fences = dict(held.fences)
+        again = intents.send_again(connection, round_.msp_id, going, round_.now, fences)
+        open_requests.set_state(connection, round_.msp_id, sorted(open_), "sending")
+    log.info("adjustments marked as sent", extra={"step": "mark", "intents": len(again), "attempt": again[0].attempt})
+    return again
+
+
+def send(round_: Round, batch: Sequence[Intent]) -> Outcome | PsaFailure:
+    """What the PSA says to one create. Whatever goes wrong in a way that nobody foresaw leaves the outcome unknown."""
+    deadline = min(intent.sent_at for intent in batch) + timedelta(seconds=round_.writer.send_within)
+    log.info("adjustments sent", extra={"step": "send", "intents": len(batch), "batch_id": batch[0].batch_id})
+    round_.opened.send_by(deadline)
+    outcome: Outcome | PsaFailure
+    try:
+        outcome = round_.psa.create_adjustments([intent.order() for intent in batch])
+    except PsaFailure as failure:
+        outcome = failure
+    except BudgetSpent as spent:
+        outcome = as_failure(spent, round_.now)
+    except Exception as fault:
+        log.exception("a create ended in a way that nobody foresaw")
+        outcome = Unknown(f"{type(fault).__name__}: {fault}")
+    finally:
+        round_.opened.send_by(None)
+    log.info("the PSA replied", extra={"step": "reply", "outcome": type(outcome).__name__})
+    return outcome
+
+
+def note_applied(round_: Round, batch: Sequence[Intent]) -> None:
+    """Remembers that the PSA said yes, should we die before reading back."""
+    with round_.writer.engine.begin() as connection:
+        intents.set_replied(connection, round_.msp_id, batch[0].batch_id)
+
+
+def tell_unknown(round_: Round, batch: Sequence[Intent], message: str) -> None:
+    """Nobody can say yet what became of the batch: its requests wait until reading back can tell."""
+    decided_at = max(intent.sent_at for intent in batch) + round_.undecided
+    with round_.writer.engine.begin() as connection:
+        known = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in batch])
+        settlements = [
+            Settlement(
+                request_id=request.request_id,
+                state="unknown",
+                events=(
+                    tell.failed(request.wish, "outcome_unknown", message, _UNKNOWN_FIX, request.attempt, decided_at),
+                ),
+            )
+            for request in known.values()
+        ]
+        pause = round_.now + timedelta(seconds=10)
+        standing.set_failed(connection, round_.msp_id, round_.connection_id, "outcome_unknown", message, pause, None)
+        append(connection, round_.msp_id, settle(connection, round_.msp_id, settlements, round_.now), round_.now)
+
+
+def tell_not_sent(round_: Round, batch: Sequence[Intent], failure: PsaFailure) -> None:
+    """The PSA certainly did no work on the batch: its intents end, and its requests wait as the failure asks."""
+    with round_.writer.engine.begin() as connection:
+        intents.close(connection, round_.msp_id, batch, "not_sent", round_.now, failure.message)
+        known = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in batch])
+        events = failed(connection, round_, list(known.values()), failure, tried=False)
+        append(connection, round_.msp_id, events, round_.now)
+
+
+def take_out_refused(round_: Round, batch: Sequence[Intent], outcome: Refused, held: Lease) -> list[Intent]:
+    """Parks the requests that the PSA refused; answers what is left to be sent again (all, when it named nobody)."""
+    refused = {batch[place].request_id: refusal for place, refusal in outcome.refusals.items()}
+    if not refused and len({intent.request_id for intent in batch}) == 1:
+        refused = {batch[0].request_id: Refusal(outcome.message, _BREAKER_FIX)}
+    out = {request_id: refusal for request_id, refusal in refused.items() if not refusal.duplicate}
+    with round_.writer.engine.begin() as connection:
+        kept = leases.renew(
+            connection, held, [i.psa_agreement_id for i in batch], round_.writer.lease, round_.writer.clock
+        )
+        ours = [i for i in batch if i.psa_agreement_id in kept]
+        gone = [i for i in ours if i.request_id in out]
+        if gone:
+            intents.close(connection, round_.msp_id, gone, "refused", round_.now, outcome.message)
+            _park_refused(connection, round_, {i.request_id: out[i.request_id] for i in gone})
+    return [i for i in ours if i.request_id not in out]
+
+
+def trip_breaker(round_: Round, cause: str, how_many: int, waiting: Iterable[OpenRequest]) -> bool:
+    """Whether refusals of one cause in a row now pause the connection's posts; what was waiting behind them is told so."""
+    with round_.writer.engine.begin() as connection:
+        streak = standing.count_refusals(connection, round_.msp_id, round_.connection_id, cause, how_many)
+        if streak < BREAKER:
+            return False
+        message = f"{streak} adjustments in a row were refused for one cause: {cause.removeprefix('rejected: ')}"
+        failure = PsaFailure("rejected", message, _BREAKER_FIX, LONGEST_SECONDS)
+        events = failed(connection, round_, list(waiting), failure, tried=False)
+        append(connection, round_.msp_id, events, round_.now)
+    return True
+
+
+def cause_of(message: str) -> str:
+    """What refusals of one cause have in common: their words without numbers."""
+    return "rejected: " + re.sub(r"\d+", "#", message)[:300]
+
+
+def _park_refused(connection: Connection, round_: Round, refused: dict[str, Refusal]) -> None:
+    known = open_requests.locked(connection, round_.msp_id, refused)
+    until = round_.now + timedelta(seconds=LONGEST_SECONDS)
+    settlements = []
+    for request in known.values():
+        refusal = refused[request.request_id]
+        event = tell.parked(request.wish, "rejected", refusal.message, refusal.fix, request.attempt)
+        settlements.append(
+            Settlement(
+                request_id=request.request_id,
+                state="parked",
+                events=(event,),
+                cause=cause_of(refusal.message),
+                next_try_at=until,
+            )
+        )
+    events = settle(connection, round_.msp_id, settlements, round_.now)
+    causes = {settlement.cause for settlement in settlements if settlement.cause}
+    open_requests.put_off_the_cause(connection, round_.msp_id, round_.connection_id, causes, until)
+    append(connection, round_.msp_id, events, round_.now)
+
+
+def _caught_up(round_: Round) -> bool:
+    """Whether our own consumer has read the log to where it ends now: another replica may be at it this moment."""
+    engine = round_.writer.engine
+    with engine.connect() as connection:
+        head = event_log.head(connection, round_.msp_id)
+    consumer = reactor(round_.writer.clock)
+    position = text("SELECT position FROM psa_writer.positions WHERE consumer = :name AND msp_id = :msp_id")
+    deadline = time.monotonic() + _CATCH_UP_SECONDS
+    while True:
+        catch_up(engine, consumer, round_.msp_id, round_.writer.clock)
+        with engine.connect() as connection:
+            stands = connection.scalar(position, {"name": consumer.name, "msp_id": round_.msp_id}) or 0
+        if stands >= head:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+
+
+def _keep_leases(connection: Connection, round_: Round, held: Lease, agreements: Sequence[str]) -> set[str]:
+    """Keeps the leases until the outcome can be told by reading, and our turn with them."""
+    seconds = round_.undecided.total_seconds()
+    leases.renew(connection, round_.turn, [POSTS], seconds, round_.writer.clock)
+    return leases.renew(connection, held, agreements, seconds, round_.writer.clock)
+
+
+def _still_open(
+    connection: Connection, round_: Round, requests: Iterable[OpenRequest], states: Sequence[str]
+) -> set[str]:
+    """The requests that may be posted: open in one of the states, their product linked. Open ones whose product has no
+    relation any more are closed."""
+    known = open_requests.locked(connection, round_.msp_id, [request.request_id for request in requests])
+    linked = set(
+        connection.scalars(
+            text(
+                """SELECT psa_product_id FROM psa_writer.relations WHERE msp_id = :m AND connection_id = :c
+                   AND psa_product_id = ANY(:ids)"""
+            ),
+            {
+                "m": round_.msp_id,
+                "c": round_.connection_id,
+                "ids": [request.psa_product_id for request in known.values()],
+            },
+        )
+    )
+    open_ = {request.request_id for request in known.values() if request.state in states}
+    cleared = {request_id for request_id in open_ if known[request_id].psa_product_id not in linked}
+    if cleared:
+        open_requests.set_state(connection, round_.msp_id, cleared, "superseded")
+    return open_ - cleared
+
+
+def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> list[Intent]:
+    request, product, as_read = planned.request, planned.product, planned.as_read
+    changes = planned.plan.in_sending_order()
+    last_day = max(change.effective_date for change in changes)
+    first_day = min(change.effective_date for change in changes)
+    new_cost = next((change.unit_cost for change in changes if change.unit_cost), product.unit_cost)
+    money = product.unit_cost or product.unit_price or new_cost
+    found = []
+    for change in changes:
+        cost_before = product.unit_cost if change.effective_date == first_day else new_cost
+        proration = prorate(
+            as_read.period(change.effective_date),
+            change.effective_date,
+            change.units_before,
+            change.units_after,
+            cost_before,
+            new_cost,
+            product.unit_price,
+        )
+        found.append(
+            Intent(
+                operation_id=str(uuid4()),
+                request_id=request.request_id,
+                psa_agreement_id=request.psa_agreement_id,
+                psa_product_id=request.psa_product_id,
+                effective_date=change.effective_date,
+                unit_change=change.unit_change,
+                units_before=change.units_before,
+                units_after=change.units_after,
+                unit_cost=_amount(change.unit_cost),
+                currency=money.currency if money else None,
+                unit_cost_before=_amount(cost_before),
+                prorated_cost=_amount(proration.cost),
+                prorated_price=_amount(proration.price),
+                completes=change.effective_date == last_day,
+                rows_read=as_read.rows,
+                read_since=as_read.read_since,
+                read_until=as_read.read_until,
+                calibration=as_read.calibration,
+                batch_id=batch_id,
+                fence=held.fences[request.psa_agreement_id],
+                attempt=request.attempt + 1,
+                sent_at=now,
+            )
+        )
+    return found
+
+
+def _amount(money: Money | None) -> Decimal | None:
+    return None if money is None else money.amount

@@ -1,0 +1,103 @@
+"""What became of requests -> their rows and the events that tell it, appended last in the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from domain.envelope import NewEvent
+from domain.events import AdjustmentFailed, AdjustmentParked, AdjustmentPosted, UnitsFoundEqual
+from domain.keys import MspId
+from plumbing import event_log
+from services.psa_writer import open_requests
+from services.psa_writer.open_requests import Became, OpenRequest
+
+#: A failure that is still the same is told again after this time.
+_NEWS_AGAIN = timedelta(hours=1)
+
+Told = AdjustmentPosted | AdjustmentFailed | AdjustmentParked | UnitsFoundEqual
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """One request's outcome. cause: see tables.requests; None leaves the one
+    before. tried: an attempt was made that was not counted as sent. A
+    contradiction also makes the request go out alone from now on."""
+
+    request_id: str
+    state: str
+    events: tuple[Told, ...] = ()
+    cause: str | None = None
+    next_try_at: datetime | None = None
+    tried: bool = False
+    contradiction: bool = False
+
+
+def settle(
+    connection: Connection, msp_id: MspId, settlements: Sequence[Settlement], now: datetime
+) -> list[tuple[str, NewEvent]]:
+    """Stores the outcomes; answers the events, each with the correlation of its request. A request that was superseded
+    meanwhile stays so: of it only posts are told, which no longer complete anything."""
+    known = open_requests.locked(connection, msp_id, [s.request_id for s in settlements])
+    rows: list[Became] = []
+    found: list[tuple[str, NewEvent]] = []
+    for settlement in settlements:
+        request = known[settlement.request_id]
+        events = _news(request, settlement, now)
+        for number, event in enumerate(events, request.stream_version + 1):
+            stream = f"adjustment/{request.request_id}"
+            new = NewEvent(stream=stream, stream_version=number, event=event, occurred_at=now)
+            found.append((request.correlation_id, new))
+        rows.append(_row(request, settlement, events, now))
+    open_requests.save(connection, msp_id, rows)
+    return found
+
+
+def append(
+    connection: Connection, msp_id: MspId, events: Iterable[tuple[str, NewEvent]], recorded_at: datetime
+) -> None:
+    """Appends the events, those of one correlation in one statement. Last in the transaction: it holds the log's lock."""
+    groups: dict[str, list[NewEvent]] = {}
+    for correlation_id, event in events:
+        groups.setdefault(correlation_id, []).append(event)
+    for correlation_id, group in groups.items():
+        event_log.append(
+            connection,
+            msp_id,
+            group,
+            recorded_at=recorded_at,
+            recorded_by="psa_writer",
+            correlation_id=correlation_id,
+        )
+
+
+def _news(request: OpenRequest, settlement: Settlement, now: datetime) -> tuple[Told, ...]:
+    if request.state == "superseded":
+        posts = (event for event in settlement.events if isinstance(event, AdjustmentPosted))
+        return tuple(replace(event, completes_request=False) for event in posts)
+    old = request.told_at is not None and now - request.told_at < _NEWS_AGAIN
+    return tuple(event for event in settlement.events if not (old and _is_repeated(request, event)))
+
+
+def _is_repeated(request: OpenRequest, event: Told) -> bool:
+    if not isinstance(event, AdjustmentFailed | AdjustmentParked):
+        return False
+    return (event.kind, event.message) == (request.kind, request.message)
+
+
+def _row(request: OpenRequest, settlement: Settlement, events: Sequence[Told], now: datetime) -> Became:
+    told = next((e for e in settlement.events if isinstance(e, AdjustmentFailed | AdjustmentParked)), None)
+    return Became(
+        request_id=request.request_id,
+        state="superseded" if request.state == "superseded" else settlement.state,
+        attempt=request.attempt + int(settlement.tried),
+        stream_version=request.stream_version + len(events),
+        kind=told.kind if told else None,
+        cause=settlement.cause or request.cause,
+        message=told.message if told else None,
+        told_at=now if told and events else request.told_at if told else None,
+        next_try_at=settlement.next_try_at,
+        contradictions=request.contradictions + int(settlement.contradiction),
+        alone=request.alone or settlement.contradiction,
+    )

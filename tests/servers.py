@@ -40,6 +40,7 @@ ROLE_PASSWORD = "role-of-a-test"
 _RUN = "TRUEUP_TEST_RUN"
 _LABEL = "trueup-tests"
 _PREFIX = "trueup-tests-"
+_CONTAINER_SECONDS = 60
 # Nothing in a test's database must survive the machine: no write waits for the disk.
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -183,17 +184,22 @@ def with_path(url: str, path: str) -> str:
 def begin_run() -> None:
     """Makes the run's folder and clears away what a run that was killed has left."""
     for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if old.stat().st_uid == os.getuid() and not Detached(old / "run.pid").is_running():
-            _clear(old)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    folder.chmod(0o711)
-    Detached(folder / "run.pid").adopt(os.getpid())
+        with suppress(FileNotFoundError):  # another run that begins now clears it as well
+            if old.stat().st_uid == os.getuid() and not Detached(old / "run.pid").is_running():
+                _clear(old)
+    made = Path(tempfile.mkdtemp(prefix="making-"))
+    made.chmod(0o711)
+    Detached(made / "run.pid").adopt(os.getpid())
+    # The name comes last: a folder of that name without a living process is cleared away by whoever sees it.
+    folder = made.rename(made.with_name(_PREFIX + made.name.removeprefix("making-")))
     os.environ[_RUN] = str(folder)
 
 
 def end_run() -> None:
     """Stops the run's servers and removes all that they kept."""
-    _clear(Path(os.environ.pop(_RUN)))
+    folder = os.environ.pop(_RUN, None)
+    if folder:
+        _clear(Path(folder))
 
 
 def _run() -> Path:
@@ -272,7 +278,7 @@ def _start_postgres() -> dict[str, str]:
         settings = " ".join(f"-c {name}={value}" for name, value in {**_FAST, "max_connections": "300"}.items())
         address = _start_container("postgres:17", f"postgres {settings}", {"POSTGRES_PASSWORD": password}, 5432)
         url = f"postgresql://postgres:{password}@{address[5432]}/postgres"
-        _wait(lambda: connection_problem(url), 120)
+        _wait(lambda: connection_problem(url), _CONTAINER_SECONDS)
         return {"url": url}
 
     def private() -> dict[str, str]:
@@ -294,7 +300,7 @@ def _start_rabbitmq() -> dict[str, str]:
         account = {"RABBITMQ_DEFAULT_USER": "trueup", "RABBITMQ_DEFAULT_PASS": password}
         address = _start_container("rabbitmq:4.0-management", None, account, 5672, 15672)
         management_url = f"http://trueup:{password}@{address[15672]}"
-        _wait(lambda: _management_problem(management_url), 120)
+        _wait(lambda: _management_problem(management_url), _CONTAINER_SECONDS)
         return {"url": f"amqp://trueup:{password}@{address[5672]}/", "management_url": management_url}
 
     def private() -> dict[str, str]:
@@ -351,7 +357,8 @@ def _clear(folder: Path) -> None:
     if not docker_problem():
         with closing(docker.from_env()) as engine:
             for container in engine.containers.list(all=True, filters={"label": f"{_LABEL}={folder.name}"}):
-                container.remove(force=True, v=True)
+                with suppress(docker.errors.APIError):
+                    container.remove(force=True, v=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

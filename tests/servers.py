@@ -315,8 +315,8 @@ def _start_container(image: str, command: str | None, env: dict[str, str], *port
     # The reaper of testcontainers watches over one process and would take the server from under the other workers; the run
     # itself removes its containers, and the next run those of a run that was killed.
     testcontainers_config.ryuk_disabled = True
-    container = DockerContainer(image, command=command, env=env, ports=list(ports), labels={_LABEL: _run().name})
     try:
+        container = DockerContainer(image, command=command, env=env, ports=list(ports), labels={_LABEL: _run().name})
         container.start()
     except docker.errors.DockerException as error:
         raise ServerError(

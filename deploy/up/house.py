@@ -57,7 +57,7 @@ def _service_parts(folder: Folder, site: Site, database_url: str, rabbitmq_url: 
         if f"{name}_private_key" in site.secrets:
             settings["TRUEUP_PRIVATE_KEY"] = site.secrets[f"{name}_private_key"]
         if name == "gateway":
-            settings["TRUEUP_TOKEN"] = site.secrets["token"]
+            settings["TRUEUP_GATEWAY_TOKEN"] = site.secrets["token"]
         yield Part(name, (sys.executable, "-m", *command), settings, site.address(name), "/healthz")
 
 

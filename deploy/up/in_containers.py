@@ -79,7 +79,7 @@ def _make_keys(folder: Path) -> None:
         private, known[f"TRUEUP_{service.upper()}_PUBLIC_KEY"] = new_key_pair()
         _write(folder / service / "environment", {"TRUEUP_PRIVATE_KEY": private})
     token = secrets.token_urlsafe(24)
-    _write(folder / "gateway" / "environment", {"TRUEUP_TOKEN": token})
+    _write(folder / "gateway" / "environment", {"TRUEUP_GATEWAY_TOKEN": token})
     # Last: while it is missing, the next start makes everything anew.
     _write(public, known)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append
+from tests.bench import append, inbox, relaying
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -14,6 +14,8 @@ Bench = Callable[..., list[Measured]]
 BENCHES: dict[tuple[str, ...], Bench] = {
     ("P1", "P2"): append.bulk,
     ("P3",): append.single,
+    ("P8",): relaying.relay,
+    ("P9",): inbox.consumer,
 }
 IDS = [goal_id for ids in BENCHES for goal_id in ids]
 

@@ -30,6 +30,7 @@ from domain.keys import (
 from plumbing import event_log
 from plumbing.database import make_engine
 
+MSPS = tuple(MspId(f"bench-{number}") for number in range(40))
 FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 # A company has about ten subscriptions and a subscription three resources.
 SUBSCRIPTIONS, RESOURCES = 10, 3

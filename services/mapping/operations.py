@@ -48,7 +48,7 @@ def set_relations(engine: Engine, clock: Clock, ask: Ask, wishes: Sequence[Given
             results.append(_result(given.id, decided, "already_set"))
         return results, events
 
-    return _once(engine, clock, ask, [asdict(given) for given in wishes], decide)
+    return _once(engine, clock, ask, [given.as_asked() for given in wishes], decide)
 
 
 def clear_relations(engine: Engine, clock: Clock, ask: Ask, relation_ids: Sequence[str], reason: str) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class GivenWish:
     wish: Wish | None
     refusal: Refusal | None = None
 
+    def as_asked(self) -> list[str | None]:
+        """The row as plain values, to tell whether two calls ask for the same."""
+        wished = [str(self.wish.resource_key), *self.wish.product_id] if self.wish else []
+        return [self.id, *wished, self.refusal.message if self.refusal else None]
+
 
 def parse_ask(msp_id: object, operation_id: object, actor: object) -> Ask:
     """The ask; Refused when one of the three is missing or no text."""

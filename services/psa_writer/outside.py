@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from plumbing.budget import Budget, Window
 from plumbing.clock import Clock
 from plumbing.http import Limits
+from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
 from plumbing.setup import OutsideConnection
 from services.psa_writer.psa.autotask_door import FIRST_ADDRESS, AutotaskAccount
@@ -21,17 +22,22 @@ from services.psa_writer.writer import OpenPsa
 #: Autotask works on three calls of one integration and entity at a time ("API thread limiting" in its help).
 _AT_ONCE = 3
 _LONGEST_WAIT = 20.0
+_RESAVE_FIX = "Save the connection again with its user, password and tracking identifier."
 _LATE_FIX = "Nothing to do: nothing was sent, and Trueup tries again by itself."
 
 
 def opener(engine: Engine, clock: Clock, settings: OutsideSettings) -> Callable[[OutsideConnection], OpenPsa]:
-    """Opens connections, and opens again what was given back: what a client has learned is worth calls."""
+    """Opens connections, and opens again what was given back: what a client has learned is worth calls. One whose secrets or
+    settings are not usable is opened too, and fails whatever is asked of it."""
     idle: dict[tuple[str, str, int], list[_Opened]] = {}
 
     def open_psa(outside: OutsideConnection) -> OpenPsa:
         key = (outside.msp_id, outside.connection_id, outside.version)
         waiting = idle.setdefault(key, [])
-        opened = waiting.pop() if waiting else _open(engine, clock, settings, outside)
+        try:
+            opened = waiting.pop() if waiting else _open(engine, clock, settings, outside)
+        except (NotForUs, KeyError, ValueError) as fault:
+            return _Shut(fault)
         opened.give_back = waiting.append
         return opened
 
@@ -62,6 +68,29 @@ class _Opened:
     def close(self) -> None:
         """See OpenPsa."""
         self.give_back(self)
+
+
+class _Shut:
+    """A PSA that cannot be opened."""
+
+    def __init__(self, fault: Exception) -> None:
+        message = f"The connection cannot be used as it is set up: {fault}"
+        self._failure = PsaFailure("unauthorised", message, _RESAVE_FIX)
+
+    @property
+    def psa(self) -> Psa:
+        """Nothing: raises the failure."""
+        raise self._failure
+
+    def send_by(self, deadline: datetime | None) -> None:
+        """Nothing is sent."""
+
+    def usage(self) -> tuple[int, int] | None:
+        """Not told."""
+        return None
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
 
 @dataclass

@@ -23,8 +23,6 @@ from sqlalchemy import Connection
 from domain.keys import ConnectionId, MspId
 from plumbing import setup
 from plumbing.budget import BudgetSpent
-from plumbing.secrets import NotForUs
-from plumbing.setup import OutsideConnection
 from services.psa_writer import open_requests, standing, tell
 from services.psa_writer.carrying import Carrier
 from services.psa_writer.choose_pause import LONGEST_SECONDS
@@ -32,13 +30,13 @@ from services.psa_writer.failing import as_failure, fail
 from services.psa_writer.leases import POSTS, Lease, lease, renew
 from services.psa_writer.open_requests import OpenRequest
 from services.psa_writer.planning import Hindered, Planned, read_and_plan
-from services.psa_writer.psa.port import Psa, PsaFailure
+from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.resolving import resolve
 from services.psa_writer.round import Round, post_bounds, post_policies
 from services.psa_writer.sending import mark
 from services.psa_writer.settling import Settlement, append, settle
 from services.psa_writer.standing import Standing
-from services.psa_writer.writer import OpenPsa, Writer
+from services.psa_writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +45,6 @@ ROUND_SIZE = 1000
 #: Of the calls that the PSA allows all integrations together, the share that may be used before we rest.
 BUSY_SHARE = 0.9
 _USAGE_EVERY = timedelta(minutes=5)
-_RESAVE = "Save the connection again with its user, password and tracking identifier."
 _BUSY_FIX = "Nothing to do: other programs use your PSA's API heavily. Trueup waits until there is room again."
 
 
@@ -108,34 +105,7 @@ def _begin(writer: Writer, turn: Lease) -> Round | None:
             return None
         msp = setup.msp(connection, turn.msp_id)
         policies, bounds = post_policies(connection, turn.msp_id), post_bounds(connection, turn.msp_id)
-    return Round(writer, msp, outside, now, policies, bounds, _opened(writer, outside), turn)
-
-
-class _Shut:
-    """A PSA that cannot be opened: whatever is asked of it fails in the same way."""
-
-    def __init__(self, fault: Exception) -> None:
-        self._failure = PsaFailure("unauthorised", f"The connection's secrets cannot be used: {fault}", _RESAVE)
-
-    @property
-    def psa(self) -> Psa:
-        raise self._failure
-
-    def send_by(self, deadline: datetime | None) -> None:
-        raise self._failure
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-    def usage(self) -> tuple[int, int] | None:
-        raise self._failure
-
-
-def _opened(writer: Writer, outside: OutsideConnection) -> OpenPsa:
-    try:
-        return writer.open_psa(outside)
-    except (NotForUs, KeyError) as fault:
-        return _Shut(fault)
+    return Round(writer, msp, outside, now, policies, bounds, writer.open_psa(outside), turn)
 
 
 def _may_be_asked(now: Standing, version: int, moment: datetime) -> bool:

@@ -94,7 +94,7 @@ def record(round_: Round, judged: Sequence[Judged], held: Lease) -> list[Judged]
         again = [each for each in ours if _may_go_again(each)]
         decided = [each for each in ours if not _may_go_again(each)]
         append(connection, round_.msp_id, _told(connection, round_, decided), round_.now)
-    log.info("posts recorded", extra={"intents": sum(len(each.intents) for each in decided)})
+    log.info("posts recorded", extra={"step": "record", "intents": sum(len(each.intents) for each in decided)})
     return again
 
 

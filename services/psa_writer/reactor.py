@@ -48,9 +48,10 @@ def put_work(
     connection_ids: Sequence[ConnectionId],
     now: datetime,
     correlation_id: str,
+    reason: str = "event",
 ) -> None:
     """Puts one piece of work a connection on its way, in the caller's transaction."""
-    bodies = [{"msp_id": msp_id, "connection_id": each, "reason": "event"} for each in connection_ids]
+    bodies = [{"msp_id": msp_id, "connection_id": each, "reason": reason} for each in connection_ids]
     if bodies:
         outbox.put(connection, queue, bodies, correlation_id=correlation_id, put_at=now)
 

@@ -1,0 +1,90 @@
+"""A person's word on waiting adjustments -> tried again at once, or let out although a bound or a contradiction held them."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from domain.keys import ConnectionId, MspId
+from plumbing.logs import correlation_id
+from services.psa_writer import open_requests
+from services.psa_writer.open_requests import OpenRequest
+from services.psa_writer.reactor import POSTS, put_work
+from services.psa_writer.writer import Writer
+
+log = logging.getLogger(__name__)
+
+HELD = ("large_change", "contradiction")
+
+
+def retry(writer: Writer, msp_id: MspId, request_ids: Sequence[str], actor: str) -> dict[str, Any]:
+    """{"results": [{"id", "ok", "refusal"}]}: each of the requests tried again as soon as can be. What a bound or a
+    contradiction holds is not among them: that is released."""
+
+    def why_not(request: OpenRequest) -> dict[str, str] | None:
+        if request.state == "parked" and request.kind in HELD:
+            return _refusal(
+                "held", f"It is held: {request.message}", "Look at the reason, then release the adjustment."
+            )
+        return _not_waiting(request)
+
+    return _let_go(writer, msp_id, request_ids, actor, why_not, released=False)
+
+
+def release(writer: Writer, msp_id: MspId, request_ids: Sequence[str], actor: str) -> dict[str, Any]:
+    """The same shape: each of the requests goes out, planned anew, whatever its size and whatever we posted before."""
+    return _let_go(writer, msp_id, request_ids, actor, _not_waiting, released=True)
+
+
+def _not_waiting(request: OpenRequest) -> dict[str, str] | None:
+    if request.state in open_requests.TO_DO:
+        return None
+    words = {
+        "done": ("done", "It is done already.", "Nothing to do."),
+        "superseded": ("superseded", "A newer request has taken its place.", "Look at the newer one."),
+    }
+    being_posted = (
+        "in_flight",
+        "It is being posted, or its outcome is being read back.",
+        "Wait until that is decided.",
+    )
+    return _refusal(*words.get(request.state, being_posted))
+
+
+def _let_go(
+    writer: Writer,
+    msp_id: MspId,
+    request_ids: Sequence[str],
+    actor: str,
+    why_not: Callable[[OpenRequest], dict[str, str] | None],
+    *,
+    released: bool,
+) -> dict[str, Any]:
+    results: list[dict[str, Any]] = []
+    with writer.engine.begin() as connection:
+        known = open_requests.locked(connection, msp_id, request_ids)
+        for request_id in request_ids:
+            request = known.get(request_id)
+            refusal = _UNKNOWN if request is None else why_not(request)
+            results.append({"id": request_id, "ok": refusal is None, "refusal": refusal})
+        going = [result["id"] for result in results if result["ok"]]
+        rows = connection.execute(
+            text(
+                """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now,
+                   released = released OR :released, contradictions = CASE WHEN :released THEN 0 ELSE contradictions END
+                   WHERE msp_id = :m AND request_id = ANY(:ids) RETURNING connection_id"""
+            ),
+            {"m": msp_id, "ids": going, "released": released, "now": writer.clock.now()},
+        )
+        connections = sorted({ConnectionId(each) for each in rows.scalars()})
+        put_work(connection, POSTS, msp_id, connections, writer.clock.now(), correlation_id(), reason=actor)
+    log.info("a person let adjustments go", extra={"requests": going, "released": released, "actor": actor})
+    return {"results": results}
+
+
+def _refusal(code: str, message: str, fix: str) -> dict[str, str]:
+    return {"code": code, "message": message, "fix": fix}
+
+
+_UNKNOWN = _refusal("unknown", "There is no such adjustment.", "Look at the list of failures for the right id.")

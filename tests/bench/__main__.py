@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, inbox, relaying
+from tests.bench import append, inbox, polling, reconciling, relaying
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -16,6 +16,8 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P3",): append.single,
     ("P8",): relaying.relay,
     ("P9",): inbox.consumer,
+    ("P12",): reconciling.replanning,
+    ("P13",): polling.unchanged,
 }
 IDS = [goal_id for ids in BENCHES for goal_id in ids]
 

@@ -1,0 +1,61 @@
+"""`python -m gateway`: the gateway's process, from settings to a clean end; bound to the loopback address by default."""
+
+import logging
+import sys
+from dataclasses import fields
+
+import uvicorn
+
+from gateway.app import READERS, WRITERS, Gateway, GatewaySettings
+from gateway.auth import SHORTEST_TOKEN
+from plumbing import health, settings
+from plumbing.clock import Clock
+from plumbing.database import explain, make_engine
+from plumbing.logs import start_logging
+
+log = logging.getLogger(__name__)
+STATEMENT_SECONDS = 5
+USAGE = """usage: python -m gateway
+
+Serves POST /graphql, GET /healthz and GET /metrics at TRUEUP_HOST:TRUEUP_PORT. It takes its settings from the environment:
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Serves until SIGTERM or SIGINT; answers the exit status."""
+    if arguments:
+        asked = arguments[0] in ("-h", "--help")
+        (sys.stdout if asked else sys.stderr).write(USAGE + _described())
+        return 0 if asked else 2
+    given = settings.settings_or_exit(GatewaySettings)
+    if len(given.gateway_token) < SHORTEST_TOKEN:
+        sys.stderr.write(f"TRUEUP_GATEWAY_TOKEN has less than {SHORTEST_TOKEN} characters: choose a longer one\n")
+        return 2
+    start_logging("gateway", given.log_level)
+    log.info("starting", extra={"settings": settings.masked(given)})
+    engine = make_engine(given.database_url, "trueup gateway", STATEMENT_SECONDS, pool_size=READERS + WRITERS)
+    fault = health.database_check(engine)
+    if fault:
+        sys.stderr.write(explain(Exception(fault), given.database_url) + "\n")
+        return 1
+    application = Gateway(engine, given, Clock(given.clock_file)).application()
+    uvicorn.run(
+        application,
+        host=given.host,
+        port=given.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=25,
+    )
+    return 0
+
+
+def _described() -> str:
+    lines = [f"  {settings.PREFIX}{f.name.upper():22} {f.metadata['help']}" for f in fields(GatewaySettings)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

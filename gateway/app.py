@@ -1,0 +1,190 @@
+"""HTTP -> GraphQL answers, health and metrics. One thin handler: it checks, hands the work to a thread, and answers.
+
+Reads and writes have threads of their own: a service that is silent holds up those who wish to change something, never
+those who read.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+import orjson
+from graphql import DocumentNode, GraphQLError, OperationType, execute_sync, get_operation_ast
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import health
+from gateway.auth import Caller, caller
+from gateway.documents import Documents, Invalid
+from gateway.errors import Refusal, told
+from gateway.schema import build
+from gateway.schema.context import Context
+from plumbing.clock import Clock
+from plumbing.logs import correlated
+from plumbing.settings import Settings, setting
+
+log = logging.getLogger(__name__)
+LONGEST_BODY = 32 * 1024
+BODY_SECONDS = 10.0
+READERS, WRITERS = 12, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(Settings):
+    """What the gateway needs."""
+
+    gateway_token: str = setting(secret=True, help="bearer token of at least 16 characters that every request carries")
+    introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
+    rpc_seconds: int = setting(20, help="longest wait for the answer of another service, in seconds")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that passed the door."""
+
+    document: DocumentNode
+    writes: bool
+    variables: dict[str, Any]
+    operation: str | None
+
+
+class Gateway:
+    """The handlers of one gateway process."""
+
+    def __init__(self, engine: Engine, settings: GatewaySettings, clock: Clock) -> None:
+        self._engine, self._settings, self._clock = engine, settings, clock
+        # Each answer is one statement: it needs no transaction around it.
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._schema = build()
+        self._documents = Documents(self._schema, introspection=settings.introspection)
+
+    def application(self) -> Starlette:
+        """The ASGI application."""
+        routes = [
+            Route("/graphql", self.graphql, methods=["POST"]),
+            Route("/healthz", self.healthz, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        self._readers, self._writers = anyio.CapacityLimiter(READERS), anyio.CapacityLimiter(WRITERS)
+        yield
+
+    async def graphql(self, request: Request) -> Response:
+        """POST /graphql: {query, variables, operationName} as application/json."""
+        with correlated(None) as correlation_id:
+            try:
+                by = caller(request.headers.get("authorization", ""), self._settings.gateway_token)
+                body = await _body(request)
+                answer, status = await self._answer(by, body, correlation_id)
+            except Refusal as refusal:
+                answer, status = _refused(refusal), _STATUS.get(refusal.code, 400)
+            except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
+                answer, status = _refused(fault), 500
+            headers = {"x-correlation-id": correlation_id, "cache-control": "no-store"}
+            if status == 401:
+                headers["www-authenticate"] = "Bearer"
+            return Response(orjson.dumps(answer), status, headers, "application/json")
+
+    async def _answer(self, by: Caller, body: dict[str, Any], correlation_id: str) -> tuple[dict[str, Any], int]:
+        # Parsing and validating take milliseconds at most (limits.py), but not on the loop that serves everybody.
+        try:
+            asked = await anyio.to_thread.run_sync(self._asked, body, limiter=self._readers)
+        except Invalid as invalid:
+            return {"errors": [told(error) for error in invalid.errors]}, 400
+        context = Context(
+            self._engine,
+            self._reader,
+            self._clock,
+            self._settings.rabbitmq_url,
+            float(self._settings.rpc_seconds),
+            by,
+            correlation_id,
+        )
+        limiter = self._writers if asked.writes else self._readers
+        return await anyio.to_thread.run_sync(self._executed, asked, context, limiter=limiter), 200
+
+    def _asked(self, body: dict[str, Any]) -> Asked:
+        document = self._documents.get(body["query"])
+        operation = get_operation_ast(document, body["operationName"])
+        if operation is None:
+            raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
+        writes = operation.operation is OperationType.MUTATION
+        return Asked(document, writes, body["variables"], body["operationName"])
+
+    def _executed(self, asked: Asked, context: Context) -> dict[str, Any]:
+        with correlated(context.correlation_id):
+            result = execute_sync(
+                self._schema,
+                asked.document,
+                context_value=context,
+                variable_values=asked.variables,
+                operation_name=asked.operation,
+            )
+            answer: dict[str, Any] = {"data": result.data}
+            if result.errors:
+                answer["errors"] = [told(error) for error in result.errors]
+            return answer
+
+    async def healthz(self, _request: Request) -> Response:
+        """Ready, or why not. A silent broker is told but is no reason to take the gateway away: reads go on without it."""
+        ready, said = await anyio.to_thread.run_sync(health.report, self._engine, self._clock)
+        answer = {"service": "gateway", "ready": ready, "checks": said}
+        return Response(orjson.dumps(answer), 200 if ready else 503, media_type="application/json")
+
+    async def metrics(self, _request: Request) -> Response:
+        """Prometheus counters and gauges."""
+        await anyio.to_thread.run_sync(health.measure, self._engine, self._clock)
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+_STATUS = {"UNAUTHENTICATED": 401, "TOO_LARGE": 413, "NOT_JSON": 415, "TOO_SLOW": 408}
+
+
+def _refused(fault: Exception) -> dict[str, Any]:
+    error = GraphQLError(str(fault), original_error=fault)
+    return {"errors": [told(error)]}
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The request's JSON: one object with a query."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal("NOT_JSON", "A request is sent as application/json.", "Set the header Content-Type.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await _whole(request)
+    except TimeoutError:
+        raise Refusal("TOO_SLOW", "The request took too long to arrive.", "Send it at once.") from None
+    except ClientDisconnect:
+        raise Refusal("BAD_REQUEST", "The request broke off.", "Send it again.") from None
+    try:
+        given = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise Refusal("BAD_REQUEST", "The request is not JSON.", "Send {query, variables}.") from None
+    match given:
+        case {"query": str(query)} if query.strip():
+            variables, operation = given.get("variables"), given.get("operationName")
+            if (variables is None or isinstance(variables, dict)) and (operation is None or isinstance(operation, str)):
+                return {"query": query, "variables": variables or {}, "operationName": operation}
+    raise Refusal("BAD_REQUEST", "A request is one object with query, variables and operationName.", "Send that.")
+
+
+async def _whole(request: Request) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LONGEST_BODY:
+            raise Refusal("TOO_LARGE", f"A request has at most {LONGEST_BODY} bytes.", "Ask in several requests.")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,101 @@
+"""A parsed document -> nothing when it is modest, else a refusal: depth, fields, aliases, repeats and rounds of fragments.
+
+This runs before validation, because the rules of GraphQL itself take time that grows with the square of some of these.
+Fragments are measured once each, so a document costs what it is long, not what it unfolds to.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+from gateway.errors import Refusal
+
+MOST_TOKENS = 1_000
+DEEPEST = 8
+MOST_FIELDS = 300
+MOST_ALIASES = 20
+MOST_LISTS = 5
+MOST_REPEATS = 4
+_INTROSPECTION = ("__schema", "__type")
+
+
+@dataclass(frozen=True)
+class _Size:
+    depth: int = 0
+    fields: int = 0
+    aliases: int = 0
+    top: int = 0
+
+
+def refuse_immodest(document: DocumentNode) -> None:
+    """Refusal TOO_COMPLEX with the limit that is passed."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    measure = _Measure(fragments)
+    operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    if len(operations) > 1:
+        raise _refused("one operation a request", len(operations))
+    for operation in operations:
+        size = measure.selection(operation.selection_set, ())
+        _at_most(DEEPEST, size.depth, "levels")
+        _at_most(MOST_FIELDS, size.fields, "fields")
+        _at_most(MOST_ALIASES, size.aliases, "aliases")
+        _at_most(MOST_LISTS, size.top, "top-level fields")
+
+
+class _Measure:
+    def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
+        self._fragments, self._known = fragments, dict[str, _Size]()
+
+    def selection(self, chosen: SelectionSetNode | None, inside: tuple[str, ...]) -> _Size:
+        """The size of a selection with all its fragments unfolded."""
+        if chosen is None:
+            return _Size()
+        names = Counter(s.name.value for s in chosen.selections if isinstance(s, FieldNode) and s.alias is None)
+        _at_most(MOST_REPEATS, max(names.values(), default=0), "repeats of one field")
+        sizes = [self._one(part, inside) for part in chosen.selections]
+        return _Size(
+            max((s.depth for s in sizes), default=0),
+            sum(s.fields for s in sizes),
+            sum(s.aliases for s in sizes),
+            sum(s.top for s in sizes),
+        )
+
+    def _one(self, part: object, inside: tuple[str, ...]) -> _Size:
+        if isinstance(part, FieldNode):
+            if part.name.value in _INTROSPECTION:
+                return _Size(1, 1, 0, 1)
+            if len(inside) + 1 > 4 * DEEPEST:
+                raise _refused(f"{DEEPEST} levels", len(inside))
+            below = self.selection(part.selection_set, (*inside, ""))
+            return _Size(below.depth + 1, below.fields + 1, below.aliases + (part.alias is not None), 1)
+        if isinstance(part, InlineFragmentNode):
+            return self.selection(part.selection_set, (*inside, ""))
+        assert isinstance(part, FragmentSpreadNode)  # noqa: S101 the grammar has no fourth kind
+        return self._fragment(part.name.value, inside)
+
+    def _fragment(self, name: str, inside: tuple[str, ...]) -> _Size:
+        if name in inside:
+            raise Refusal("TOO_COMPLEX", f"The fragment {name} goes round in a circle.", "Take the circle out.")
+        if name not in self._fragments:
+            return _Size()
+        if name not in self._known:
+            self._known[name] = self.selection(self._fragments[name].selection_set, (*inside, name))
+        return self._known[name]
+
+
+def _at_most(limit: int, found: int, what: str) -> None:
+    if found > limit:
+        raise _refused(f"{limit} {what}", found)
+
+
+def _refused(limit: str, found: int) -> Refusal:
+    return Refusal("TOO_COMPLEX", f"A request has at most {limit}; this one has {found}.", "Ask in several requests.")

@@ -1,0 +1,18 @@
+"""The gateway's GraphQL schema; gateway/schema.graphql is its text, which a test holds equal."""
+
+import graphene
+from graphql import GraphQLSchema, print_schema
+
+from gateway.schema.mutations import Mutation
+from gateway.schema.query import Query
+
+
+def build() -> GraphQLSchema:
+    """The schema, as graphql-core runs it."""
+    built: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation).graphql_schema
+    return built
+
+
+def as_text() -> str:
+    """The schema in the words of GraphQL, as it is kept in gateway/schema.graphql."""
+    return print_schema(build()) + "\n"

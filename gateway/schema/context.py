@@ -1,0 +1,45 @@
+"""What a resolver may use: who asks, the database read only, the services by name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from domain.keys import MspId
+from gateway.auth import Caller
+from gateway.errors import Refusal
+from gateway.set_up import BadSetup, setup_msp
+from plumbing import rpc
+from plumbing.clock import Clock
+
+
+@dataclass(frozen=True)
+class Context:
+    """One request's view of the house."""
+
+    engine: Engine
+    reader: Engine
+    clock: Clock
+    rabbitmq_url: str
+    rpc_seconds: float
+    caller: Caller
+    correlation_id: str
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for statements that only read, each by itself."""
+        with self.reader.connect() as connection:
+            yield connection
+
+    def refuse_unknown(self, connection: Connection, msp_id: str) -> None:
+        """Refusal NO_SUCH_MSP when there is none of this id."""
+        try:
+            setup_msp(connection, MspId(msp_id))
+        except BadSetup as error:
+            raise Refusal("NO_SUCH_MSP", f"There is no MSP {msp_id!r}.", "Add it with `trueup msp add`.") from error
+
+    def ask(self, service: str, method: str, **arguments: Any) -> Any:
+        """What the service answers; ServiceSilent or ServiceRefused."""
+        return rpc.call(self.rabbitmq_url, service, method, self.rpc_seconds, **arguments)

@@ -1,0 +1,209 @@
+"""What a person wishes -> RPC to the service that decides it, or work in the outbox; answers row by row."""
+
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import graphene
+from graphql import GraphQLResolveInfo
+from sqlalchemy import text
+
+from domain.keys import MspId
+from gateway.errors import Refusal
+from gateway.schema.context import Context
+from plumbing import outbox
+
+MOST_ROWS = 200
+
+
+class RowRefusal(graphene.ObjectType):
+    """Why one row was refused."""
+
+    code = graphene.String(required=True, description="For programs.")
+    message = graphene.String(required=True, description="For people: what stands in the way.")
+    fix = graphene.String(required=True, description="For people: what to do.")
+    link = graphene.String(description="Where to do it.")
+
+
+class RowResult(graphene.ObjectType):
+    """What became of one row; others are not touched by its refusal."""
+
+    id = graphene.String(required=True, description="The row's id as it was given.")
+    ok = graphene.Boolean(required=True, description="Whether it was done.")
+    relation_id = graphene.String(description="The relation that was set.")
+    refusal = graphene.Field(RowRefusal, description="Why it was not done.")
+
+
+class Outcome(graphene.ObjectType):
+    """The answer to a mutation, row by row; partly done is a normal answer."""
+
+    operation_id = graphene.String(required=True, description="As it was given: the same one again acts once.")
+    results = graphene.Field(
+        graphene.NonNull(graphene.List(graphene.NonNull(RowResult))), description="One for each row."
+    )
+
+
+class RelationWish(graphene.InputObjectType):
+    """A resource and the PSA product that it shall feed."""
+
+    id = graphene.String(description="Your name for the row; by default the resource key.")
+    resource_key = graphene.String(required=True, description="The resource.")
+    psa_connection_id = graphene.String(required=True, description="The PSA connection.")
+    psa_product_id = graphene.String(required=True, description="The product.")
+
+
+def _texts(says: str) -> Any:
+    return graphene.Argument(graphene.NonNull(graphene.List(graphene.NonNull(graphene.String))), description=says)
+
+
+_MSP = {"msp_id": graphene.String(required=True, description="Whose.")}
+_OPERATION = {
+    "operation_id": graphene.String(required=True, description="Made once for each wish: sent again, it acts once.")
+}
+
+
+class Mutation(graphene.ObjectType):
+    """What can be changed here."""
+
+    set_relations = graphene.Field(
+        graphene.NonNull(Outcome),
+        relations=graphene.Argument(
+            graphene.NonNull(graphene.List(graphene.NonNull(RelationWish))), description="At most 200."
+        ),
+        description="Link resources to PSA products: from then on their changes post by themselves.",
+        **_MSP,
+        **_OPERATION,
+    )
+    clear_relations = graphene.Field(
+        graphene.NonNull(Outcome),
+        relation_ids=_texts("At most 200."),
+        reason=graphene.String(default_value="", description="Why, for the record."),
+        description="Clear relations: nothing more is posted for them, and the PSA keeps its units.",
+        **_MSP,
+        **_OPERATION,
+    )
+    poll_now = graphene.Field(
+        graphene.NonNull(Outcome),
+        connection_id=graphene.String(description="One marketplace connection; by default all of the MSP's."),
+        description="Poll ODIN now, within the call budget.",
+        **_MSP,
+        **_OPERATION,
+    )
+    retry_adjustments = graphene.Field(
+        graphene.NonNull(Outcome),
+        request_ids=_texts("The requests, at most 200."),
+        description="Try adjustments that failed again now. Units are read first: only what is missing is posted.",
+        **_MSP,
+        **_OPERATION,
+    )
+    release_adjustments = graphene.Field(
+        graphene.NonNull(Outcome),
+        request_ids=_texts("The requests, at most 200."),
+        description="Let adjustments out that wait for a person.",
+        **_MSP,
+        **_OPERATION,
+    )
+
+    @staticmethod
+    def resolve_set_relations(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, relations: list[dict[str, Any]], operation_id: str
+    ) -> dict[str, Any]:
+        """mapping decides each row."""
+        wishes = [
+            {
+                "id": wish.get("id") or wish["resource_key"],
+                "resource_key": wish["resource_key"],
+                "psa_connection_id": wish["psa_connection_id"],
+                "psa_product_id": wish["psa_product_id"],
+            }
+            for wish in relations
+        ]
+        return _asked(info, "mapping", "set_relations", msp_id, operation_id, len(wishes), wishes=wishes)
+
+    @staticmethod
+    def resolve_clear_relations(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, relation_ids: list[str], operation_id: str, reason: str
+    ) -> dict[str, Any]:
+        """mapping decides each row."""
+        given = {"relation_ids": relation_ids, "reason": reason}
+        return _asked(info, "mapping", "clear_relations", msp_id, operation_id, len(relation_ids), **given)
+
+    @staticmethod
+    def resolve_retry_adjustments(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, request_ids: list[str], operation_id: str
+    ) -> dict[str, Any]:
+        """psa_writer decides each row; doing it twice is doing it once, since units are read first."""
+        _, context = _checked(info, msp_id, operation_id, len(request_ids))
+        answer = context.ask("psa_writer", "retry", msp_id=msp_id, request_ids=request_ids, actor=context.caller.name)
+        return _outcome(operation_id, answer)
+
+    @staticmethod
+    def resolve_release_adjustments(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, request_ids: list[str], operation_id: str
+    ) -> dict[str, Any]:
+        """psa_writer decides each row."""
+        _, context = _checked(info, msp_id, operation_id, len(request_ids))
+        answer = context.ask("psa_writer", "release", msp_id=msp_id, request_ids=request_ids, actor=context.caller.name)
+        return _outcome(operation_id, answer)
+
+    @staticmethod
+    def resolve_poll_now(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, operation_id: str, connection_id: str | None = None
+    ) -> dict[str, Any]:
+        """Work for any poller, put once for each operation and connection."""
+        known, context = _checked(info, msp_id, operation_id, 1)
+        with context.engine.begin() as connection:
+            rows = connection.execute(
+                text("SELECT connection_id FROM setup.connections WHERE msp_id = :msp_id AND kind = 'odin' ORDER BY 1"),
+                {"msp_id": known},
+            )
+            chosen = [name for name in rows.scalars() if connection_id in (None, name)]
+            if not chosen:
+                raise Refusal(
+                    "NO_SUCH_CONNECTION",
+                    "There is no such marketplace connection.",
+                    "Make it with `trueup connection set`.",
+                )
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7428))"), {"key": f"{msp_id}/{operation_id}"}
+            )
+            for name in chosen:
+                poll_id = uuid5(NAMESPACE_URL, f"trueup:{msp_id}/{name}/{operation_id}").hex
+                put = connection.scalar(
+                    text(
+                        "SELECT true FROM queue.outbox WHERE queue = 'poller.polls' AND body ->> 'poll_id' = :poll_id"
+                    ),
+                    {"poll_id": poll_id},
+                )
+                if not put:
+                    body = {"msp_id": msp_id, "connection_id": name, "poll_id": poll_id, "reason": "asked"}
+                    outbox.put(
+                        connection,
+                        "poller.polls",
+                        [body],
+                        correlation_id=context.correlation_id,
+                        put_at=context.clock.now(),
+                    )
+        return {"operation_id": operation_id, "results": [{"id": name, "ok": True} for name in chosen]}
+
+
+def _asked(
+    info: GraphQLResolveInfo, service: str, method: str, msp_id: str, operation_id: str, rows: int, **given: Any
+) -> dict[str, Any]:
+    _, context = _checked(info, msp_id, operation_id, rows)
+    answer = context.ask(service, method, msp_id=msp_id, operation_id=operation_id, actor=context.caller.name, **given)
+    return _outcome(operation_id, answer)
+
+
+def _checked(info: GraphQLResolveInfo, msp_id: str, operation_id: str, rows: int) -> tuple[MspId, Context]:
+    context: Context = info.context
+    if not 1 <= rows <= MOST_ROWS:
+        raise Refusal("BAD_REQUEST", f"1 to {MOST_ROWS} rows at once, not {rows}.", "Send the rest in more requests.")
+    if not 1 <= len(operation_id) <= 100:
+        raise Refusal("BAD_REQUEST", "operationId has 1 to 100 characters.", "Use a new UUID for each wish.")
+    with context.reading() as connection:
+        context.refuse_unknown(connection, msp_id)
+    return MspId(msp_id), context
+
+
+def _outcome(operation_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+    return {"operation_id": operation_id, "results": answer["results"]}

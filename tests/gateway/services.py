@@ -1,0 +1,60 @@
+"""`python -m tests.gateway.services <amqp url>`: the RPC doors of mapping and psa_writer, as the contract describes them.
+
+They stand in for services of which only the answers matter here; what they were asked is part of the answer.
+"""
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import sys  # noqa: E402
+
+from nameko.rpc import rpc  # noqa: E402
+from nameko.runners import ServiceRunner  # noqa: E402
+
+
+class Mapping:
+    name = "mapping"
+
+    @rpc
+    def set_relations(self, msp_id, wishes, operation_id, actor):
+        if operation_id == "break":
+            raise RuntimeError("a secret in a traceback")
+        refusal = {"code": "NOT_RECURRING", "message": f"Refused for {actor} of {msp_id}.", "fix": "Choose another."}
+        return {
+            "operation_id": operation_id,
+            "results": [
+                {
+                    "id": wish["id"],
+                    "ok": wish["psa_product_id"] != "bad",
+                    "relation_id": f"r-{wish['resource_key']}",
+                    "refusal": refusal if wish["psa_product_id"] == "bad" else None,
+                }
+                for wish in wishes
+            ],
+        }
+
+    @rpc
+    def clear_relations(self, msp_id, relation_ids, reason, operation_id, actor):
+        results = [{"id": each, "ok": True, "relation_id": None, "refusal": None} for each in relation_ids]
+        return {"operation_id": operation_id, "results": results}
+
+
+class Writer:
+    name = "psa_writer"
+
+    @rpc
+    def retry(self, msp_id, request_ids, actor):
+        return {"results": [{"id": each, "ok": True, "refusal": None} for each in request_ids]}
+
+    @rpc
+    def release(self, msp_id, request_ids, actor):
+        eventlet.sleep(30)
+
+
+if __name__ == "__main__":
+    runner = ServiceRunner({"AMQP_URI": sys.argv[1]})
+    runner.add_service(Mapping)
+    runner.add_service(Writer)
+    runner.start()
+    runner.wait()

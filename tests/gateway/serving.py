@@ -1,0 +1,79 @@
+"""A real gateway process on a real database -> answers over HTTP."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from deploy.servers.ports import free_port
+from tests.waiting import wait_for
+
+TOKEN = "a-token-of-the-tests"
+NOWHERE = "amqp://guest:guest@127.0.0.1:1/"
+
+
+@dataclass
+class Answering:
+    """A gateway that answers at an address."""
+
+    url: str
+    process: subprocess.Popen
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def post(self, query: str, variables: dict[str, Any] | None = None, **more: Any) -> requests.Response:
+        headers = {"authorization": f"Bearer {TOKEN}"} | more.pop("headers", {})
+        body = {"query": query, "variables": variables or {}}
+        return self.session.post(f"{self.url}/graphql", json=body, headers=headers, timeout=60, **more)
+
+    def data(self, query: str, **variables: Any) -> dict[str, Any]:
+        answer = self.post(query, variables)
+        assert answer.status_code == 200, answer.text
+        assert "errors" not in answer.json(), answer.text
+        return answer.json()["data"]
+
+    def refusal(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The first error's extensions, with its message."""
+        error = self.post(query, variables).json()["errors"][0]
+        return error["extensions"] | {"message": error["message"]}
+
+
+def environment(database: str, rabbitmq: str = NOWHERE, **more: str) -> dict[str, str]:
+    given = {"DATABASE_URL": database, "RABBITMQ_URL": rabbitmq, "GATEWAY_TOKEN": TOKEN} | more
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUEUP_")}
+    return kept | {f"TRUEUP_{name}": value for name, value in given.items()}
+
+
+@contextmanager
+def gateway(database: str, rabbitmq: str = NOWHERE, **more: str) -> Iterator[Answering]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "gateway"],
+        env=environment(database, rabbitmq, PORT=str(port), **more),
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    answering = Answering(f"http://127.0.0.1:{port}", process)
+    try:
+        wait_for(lambda: is_up(answering), what="the gateway")
+        yield answering
+    finally:
+        answering.session.close()
+        process.terminate()
+        output, _ = process.communicate(timeout=30)
+        answering.output = output
+
+
+def is_up(answering: Answering) -> bool:
+    assert answering.process.poll() is None, answering.process.communicate()[0]
+    try:
+        return requests.get(f"{answering.url}/healthz", timeout=5).ok
+    except requests.ConnectionError:
+        return False

@@ -1,0 +1,212 @@
+"""What comes in at the door: only POST of JSON with a token, small, modest, and nothing that tells more than it should."""
+
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from sqlalchemy import Engine, text
+
+from tests.gateway.serving import TOKEN, Answering, environment, gateway
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.postgres]
+SMALL = '{ pulse(mspId: "acme") { position } }'
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \u00e9"]
+)
+def test_without_the_token_nothing_is_answered(served: Answering, header: str) -> None:
+    answer = served.post(SMALL, headers={"authorization": header.encode("latin-1")})
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert "data" not in answer.json()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_only_post_reaches_graphql(served: Answering, method: str) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    answer = requests.request(method, f"{served.url}/graphql?query={SMALL}", headers=headers, timeout=10)
+
+    assert answer.status_code == 405
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_only_json_is_read(served: Answering, kind: str) -> None:
+    answer = served.post(SMALL, headers={"content-type": kind})
+
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "nonsense",
+        "[]",
+        '[{"query": "{ a }"}]',
+        '{"query": 1}',
+        '{"query": ""}',
+        '{"query": "{a}", "variables": []}',
+        '{"query": "{a}", "operationName": 1}',
+        '{"query": "\\ud800"}',
+    ],
+)
+def test_a_body_of_another_shape_is_refused(served: Answering, body: str) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    answer = requests.post(f"{served.url}/graphql", data=body, headers=headers, timeout=10)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+def test_a_body_of_more_than_32_kilobytes_is_refused(served: Answering) -> None:
+    assert served.post(SMALL + " " * 32 * 1024).status_code == 413
+
+
+def test_a_body_that_only_trickles_in_is_given_up(served: Answering) -> None:
+    address = urlsplit(served.url)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {TOKEN}\r\n"
+        "content-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
+    )
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+NESTED = "{ " + "edges { node { " * 30 + "x" + " } }" * 30 + " }"
+CIRCLE = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }"
+DOUBLING = "{ ...F0 } " + " ".join(
+    f"fragment F{n} on Query {{ ...F{n + 1} ... on Query {{ ...F{n + 1} }} }}" for n in range(40)
+)
+DOUBLING += ' fragment F40 on Query { pulse(mspId: "acme") { position } }'
+
+EMPTY_DOUBLING = DOUBLING.replace('pulse(mspId: "acme") { position }', "...Nothing")
+BOTTOMLESS = "{a" * 333 + "}" * 333
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        NESTED,
+        EMPTY_DOUBLING,
+        BOTTOMLESS,
+        CIRCLE,
+        DOUBLING,
+        "{ " + " ".join(f'a{n}: pulse(mspId: "acme") {{ position }}' for n in range(60)) + " }",
+        '{ pulse(mspId: "acme") { ' + " ".join(f"a{n}: position" for n in range(30)) + " } }",
+        '{ pulse(mspId: "acme") { ' + "position " * 900 + " } }",
+        "{ " + "x " * 1200 + "}",
+        'query A { pulse(mspId: "acme") { position } } query B { pulse(mspId: "acme") { position } }',
+    ],
+    ids=[
+        "deep",
+        "empty doubling",
+        "bottomless",
+        "circle",
+        "doubling",
+        "lists",
+        "aliases",
+        "repeats",
+        "tokens",
+        "two operations",
+    ],
+)
+def test_an_immodest_request_is_refused_at_once(served: Answering, query: str) -> None:
+    served.post(SMALL)
+
+    answer = served.post(query)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["extensions"]["code"] in ("TOO_COMPLEX", "BAD_REQUEST")
+
+
+def test_the_schema_is_not_told_nor_guessed_at(served: Answering) -> None:
+    told = served.post("{ __schema { types { name } } }")
+    guessed = served.post('{ pulse(mspId: "acme") { positio } }')
+
+    assert told.status_code == guessed.status_code == 400
+    assert "Did you mean" not in guessed.text
+
+
+def test_the_schema_is_told_when_the_installation_says_so(standing: str) -> None:
+    with gateway(standing, INTROSPECTION="true") as open_gateway:
+        assert open_gateway.data("{ __schema { queryType { name fields { name type { name } } } } }")
+
+
+def test_an_answer_carries_its_correlation_id_and_is_not_kept(served: Answering) -> None:
+    answer = served.post(SMALL)
+
+    assert len(answer.headers["x-correlation-id"]) == 32
+    assert answer.headers["cache-control"] == "no-store"
+    assert "server" not in answer.headers
+
+
+def test_health_says_ready_and_names_what_waits(own: Answering, engine: Engine) -> None:
+    ready = requests.get(f"{own.url}/healthz", timeout=10)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO queue.outbox (message_id, queue, body, correlation_id, put_at)
+                   VALUES (gen_random_uuid(), 'poller.polls', '{}', 'c', now() - interval '5 minutes')"""
+            )
+        )
+        connection.execute(
+            text("UPDATE reporting.positions SET stopped_at = now(), stopped_reason = 'an unknown event'")
+        )
+    told = requests.get(f"{own.url}/healthz", timeout=10).json()
+
+    assert (ready.status_code, ready.json()["checks"]["broker"]) == (200, "ready")
+    assert "carried to RabbitMQ" in told["checks"]["broker"]
+    assert "an unknown event" in told["checks"]["reports"]
+
+
+def test_metrics_tell_the_lag_of_each_read_model(served: Answering) -> None:
+    answer = requests.get(f"{served.url}/metrics", timeout=10)
+
+    assert 'trueup_report_lag_positions{consumer="reporting.resources"} 0.0' in answer.text
+    assert "trueup_outbox_oldest_seconds" in answer.text
+
+
+def test_the_token_stands_in_no_log_line(standing: str) -> None:
+    with gateway(standing) as answering:
+        answering.post(SMALL)
+        answering.post('{ pulse(mspId: "nobody") { position } }')
+
+    assert "starting" in answering.output
+    assert TOKEN not in answering.output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"GATEWAY_TOKEN": "short"}, "less than 16"),
+        ({"GATEWAY_TOKEN": ""}, "TRUEUP_GATEWAY_TOKEN is not set"),
+        ({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "TRUEUP_DATABASE_URL"),
+    ],
+)
+def test_bad_settings_end_with_what_to_do(standing: str, change: dict[str, str], said: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "gateway"],
+        env=environment(standing) | {f"TRUEUP_{name}": value for name, value in change.items()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_it_ends_when_told_to(standing: str) -> None:
+    with gateway(standing) as answering:
+        answering.process.terminate()
+        assert wait_for(lambda: answering.process.poll() is not None, seconds=30)

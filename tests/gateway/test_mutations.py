@@ -1,0 +1,161 @@
+"""What a person wishes goes to the service that decides it; a silent service is told, and reading goes on without it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.gateway.serving import Answering, gateway
+from tests.servers import role_url
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.postgres]
+SET = """mutation($wishes: [RelationWish!]!, $operation: String!) {
+  setRelations(mspId: "acme", relations: $wishes, operationId: $operation) {
+    operationId results { id ok relationId refusal { code message fix link } } } }"""
+POLL = """mutation($operation: String!, $connection: String) {
+  pollNow(mspId: "acme", connectionId: $connection, operationId: $operation) { results { id ok } } }"""
+READ = '{ linked(mspId: "acme") { totalCount } }'
+
+
+def wish(product: str, key: str = "acme/odin/1/2/3", **more: str) -> dict[str, str]:
+    return {"resourceKey": key, "psaConnectionId": "autotask", "psaProductId": product, **more}
+
+
+@pytest.fixture(scope="module")
+def house(standing: str, rabbitmq) -> Iterator[Answering]:
+    """A gateway with a broker and the services it asks."""
+    name = f"gateway-{Path(standing).name}"
+    rabbitmq.api("PUT", f"vhosts/{name}")
+    rabbitmq.api("PUT", f"permissions/{name}/{rabbitmq_user(rabbitmq)}", configure=".*", write=".*", read=".*")
+    url = rabbitmq.vhost_url(name)
+    services = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.gateway.services", url], cwd=Path(__file__).parents[2]
+    )
+    try:
+        with gateway(role_url(standing, "trueup_gateway"), url, RPC_SECONDS="3") as answering:
+            wait_for(
+                lambda: "errors" not in answering.post(SET, {"wishes": [wish("p")], "operation": "first"}).json(),
+                what="the services",
+            )
+            yield answering
+    finally:
+        services.kill()
+        services.wait()
+        rabbitmq.api("DELETE", f"vhosts/{name}")
+
+
+def rabbitmq_user(rabbitmq) -> str:
+    return rabbitmq.url.split("//")[1].split(":")[0]
+
+
+@pytest.mark.rabbitmq
+def test_relations_are_set_and_refused_row_by_row(house: Answering) -> None:
+    wishes = [wish("p", id="row 1"), wish("bad", key="acme/odin/1/2/4")]
+
+    outcome = house.data(SET, wishes=wishes, operation="o1")["setRelations"]
+
+    assert outcome["operationId"] == "o1"
+    good, bad = outcome["results"]
+    assert good == {"id": "row 1", "ok": True, "relationId": "r-acme/odin/1/2/3", "refusal": None}
+    assert (bad["id"], bad["ok"]) == ("acme/odin/1/2/4", False)
+    assert bad["refusal"] == {
+        "code": "NOT_RECURRING",
+        "message": "Refused for operator of acme.",
+        "fix": "Choose another.",
+        "link": None,
+    }
+
+
+@pytest.mark.rabbitmq
+def test_relations_are_cleared_and_adjustments_tried_again(house: Answering) -> None:
+    cleared = house.data(
+        'mutation { clearRelations(mspId: "acme", relationIds: ["r1"], operationId: "o2") { results { id ok } } }'
+    )
+    retried = house.data(
+        'mutation { retryAdjustments(mspId: "acme", requestIds: ["q1"], operationId: "o3") { results { id ok } } }'
+    )
+
+    assert cleared["clearRelations"]["results"] == [{"id": "r1", "ok": True}]
+    assert retried["retryAdjustments"]["results"] == [{"id": "q1", "ok": True}]
+
+
+@pytest.mark.rabbitmq
+def test_a_service_that_is_too_slow_is_told_and_does_not_hold_up_readers(house: Answering) -> None:
+    release = 'mutation { releaseAdjustments(mspId: "acme", requestIds: ["q"], operationId: "o") { operationId } }'
+    with ThreadPoolExecutor(8) as pool:
+        slow = [pool.submit(house.refusal, release) for _ in range(6)]
+        assert house.data(READ)["linked"]["totalCount"] == 1
+        assert not any(one.done() for one in slow)
+        said = {one.result()["code"] for one in slow}
+
+    assert said == {"UNAVAILABLE"}
+
+
+@pytest.mark.rabbitmq
+def test_a_fault_inside_a_service_is_answered_by_its_id_only(house: Answering) -> None:
+    answer = house.post(SET, {"wishes": [wish("p")], "operation": "break"})
+
+    assert answer.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert "secret" not in answer.text
+
+
+def test_without_a_broker_reports_are_read_and_wishes_are_told_to_wait(served: Answering) -> None:
+    refusal = served.refusal(SET, wishes=[wish("p")], operation="o1")
+
+    assert refusal["code"] == "UNAVAILABLE"
+    assert "RabbitMQ cannot be reached" in refusal["message"]
+    assert "operationId" in refusal["fix"]
+    assert served.data(READ)["linked"]["totalCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wishes", "operation", "msp_word"),
+    [([], "o", "1 to 200"), ([wish("p")] * 201, "o", "1 to 200"), ([wish("p")], "", "operationId")],
+)
+def test_a_mutation_takes_1_to_200_rows_and_an_operation_id(
+    served: Answering, wishes: list[dict[str, str]], operation: str, msp_word: str
+) -> None:
+    refusal = served.refusal(SET, wishes=wishes, operation=operation)
+
+    assert (refusal["code"], msp_word in refusal["message"]) == ("BAD_REQUEST", True), refusal
+
+
+def polls(engine: Engine) -> list[dict]:
+    with engine.connect() as connection:
+        query = text("SELECT body FROM queue.outbox WHERE queue = 'poller.polls' ORDER BY number")
+        return list(connection.scalars(query))
+
+
+def test_poll_now_puts_one_poll_a_connection_however_often_it_is_sent(own: Answering, engine: Engine) -> None:
+    with engine.begin() as connection:
+        for name, kind in (("odin", "odin"), ("second", "odin"), ("autotask", "autotask")):
+            connection.execute(
+                text("INSERT INTO setup.connections VALUES ('acme', :name, :kind, '{}', '{}', 1, now())"),
+                {"name": name, "kind": kind},
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: own.data(POLL, operation="o1"), range(4)))
+    own.data(POLL, operation="o2", connection="second")
+
+    assert answers[0]["pollNow"]["results"] == [{"id": "odin", "ok": True}, {"id": "second", "ok": True}]
+    assert [poll["connection_id"] for poll in polls(engine)] == ["odin", "second", "second"]
+    assert {poll["reason"] for poll in polls(engine)} == {"asked"}
+    assert len({poll["poll_id"] for poll in polls(engine)}) == 3
+
+
+def test_poll_now_without_a_marketplace_connection_says_how_to_make_one(served: Answering) -> None:
+    refusal = served.refusal(POLL, operation="o1")
+
+    assert (refusal["code"], "trueup connection set" in refusal["fix"]) == ("NO_SUCH_CONNECTION", True)
+
+
+def test_a_mutation_for_an_unknown_msp_is_refused(served: Answering) -> None:
+    refusal = served.refusal('mutation { pollNow(mspId: "nobody", operationId: "o") { operationId } }')
+
+    assert refusal["code"] == "NO_SUCH_MSP"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, inbox, polling, reconciling, relaying
+from tests.bench import append, calls, inbox, polling, reconciling, relaying
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -18,6 +18,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P9",): inbox.consumer,
     ("P12",): reconciling.replanning,
     ("P13",): polling.unchanged,
+    ("P14",): calls.counted,
 }
 IDS = [goal_id for ids in BENCHES for goal_id in ids]
 

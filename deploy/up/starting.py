@@ -14,14 +14,14 @@ from psycopg2 import sql
 
 from deploy.migrate import migrate
 from deploy.servers import ServerError
-from deploy.servers.postgres import EmbeddedPostgres, connection_problem, find_postgres, last_lines
-from deploy.servers.rabbitmq import find_rabbitmq, own_rabbitmq
+from deploy.servers.postgres import connection_problem, find_postgres, last_lines
+from deploy.servers.rabbitmq import find_rabbitmq
 from deploy.up.house import house_parts, operator_settings, write_environment
 from deploy.up.parts import Folder, Part, not_ready
 from deploy.up.sandbox_msp import Sandboxes, fill, write_links
 from deploy.up.screen import done, step, wait_until
 from deploy.up.site import Site, open_site, read_site
-from deploy.up.supervisor import stop_parts
+from deploy.up.supervisor import own_servers, stop_parts
 from plumbing.clock import Clock
 from plumbing.database import make_engine
 
@@ -39,10 +39,8 @@ def start_house(folder: Folder, ports: Mapping[str, int | None], wishes: Mapping
         return site
     # What a supervisor that was killed has left must not keep the ports.
     stop_parts(folder, folder.parts())
-    own = [EmbeddedPostgres(folder.path / "postgres"), own_rabbitmq(folder.path / "rabbitmq")]
-    for server in own:
-        if server is not None:
-            server.stop()
+    for server in own_servers(folder).values():
+        server.stop()
     site = open_site(folder, ports, wishes)
     database_url, rabbitmq_url = _start_servers(folder, site)
     with step("tables and roles"):
@@ -64,12 +62,8 @@ def stop_house(folder: Folder) -> list[str]:
     stopped = [name for name in names if folder.process(name).is_running()]
     folder.process("supervisor").stop(60)
     stop_parts(folder, folder.parts())
-    servers = {
-        "RabbitMQ": own_rabbitmq(folder.path / "rabbitmq"),
-        "PostgreSQL": EmbeddedPostgres(folder.path / "postgres"),
-    }
-    for name, server in servers.items():
-        if server is not None and server.was_started() and server.is_alive():
+    for name, server in own_servers(folder).items():
+        if server.is_alive():
             server.stop()
             stopped.append(name)
     return stopped

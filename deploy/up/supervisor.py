@@ -15,6 +15,8 @@ from pathlib import Path
 from deploy.servers import ServerError
 from deploy.servers.postgres import EmbeddedPostgres
 from deploy.servers.rabbitmq import own_rabbitmq
+from deploy.servers.rabbitmq_docker import RabbitmqContainer
+from deploy.servers.rabbitmq_node import PrivateRabbitmq
 from deploy.up.parts import Folder, Part
 from plumbing.logs import start_logging
 
@@ -23,6 +25,8 @@ LONGEST_PAUSE = 8.0
 HEALTHY_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 log = logging.getLogger(__name__)
+
+OwnServer = EmbeddedPostgres | PrivateRabbitmq | RabbitmqContainer
 
 
 @dataclass
@@ -45,7 +49,8 @@ class Supervisor:
     def run(self) -> None:
         """Returns after it was told to stop and every part has ended."""
         watched = [Watched(part) for part in self.folder.parts()]
-        threading.Thread(target=self._keep_servers, daemon=True).start()
+        for server in own_servers(self.folder).values():
+            threading.Thread(target=self._keep, args=(server,), daemon=True).start()
         while not self.stopping.wait(LOOK_SECONDS):
             for each in watched:
                 self.look_at(each, time.monotonic())
@@ -68,17 +73,23 @@ class Supervisor:
         each.not_before, each.started_at = now + pause, 0.0
         log.warning("died", extra={"part": each.part.name, "deaths": each.deaths, "starts_again_in_seconds": pause})
 
-    def _keep_servers(self) -> None:
-        servers = [EmbeddedPostgres(self.folder.path / "postgres"), own_rabbitmq(self.folder.path / "rabbitmq")]
-        ours = [server for server in servers if server is not None and server.was_started()]
+    def _keep(self, server: OwnServer) -> None:
         while not self.stopping.wait(1):
-            for server in ours:
-                try:
-                    if not server.is_alive():
-                        log.warning("server died", extra={"server": type(server).__name__})
-                        server.start()
-                except ServerError as error:
-                    log.error("server does not start", extra={"reason": str(error)})
+            try:
+                if not server.is_alive():
+                    log.warning("server died", extra={"server": type(server).__name__})
+                    server.start()
+            except ServerError as error:
+                log.error("server does not start", extra={"reason": str(error)})
+
+
+def own_servers(folder: Folder) -> dict[str, OwnServer]:
+    """The servers that an installation started itself, by name; those given by URL are somebody else's to watch."""
+    found = {
+        "RabbitMQ": own_rabbitmq(folder.path / "rabbitmq"),
+        "PostgreSQL": EmbeddedPostgres(folder.path / "postgres"),
+    }
+    return {name: server for name, server in found.items() if server is not None and server.was_started()}
 
 
 def stop_parts(folder: Folder, parts: list[Part], seconds: float = 40) -> None:

@@ -154,12 +154,13 @@ class DeadLetters:
     def __init__(self, engine: Engine, rabbitmq_url: str, clock: Clock) -> None:
         self._engine, self._url, self._clock = engine, rabbitmq_url, clock
         self._connection: BrokerConnection | None = None
+        self._channel: Any = None
 
     def keep(self) -> int:
         """Takes all that lie there; each is acknowledged after its row is committed. Answers how many."""
         kept = 0
         try:
-            channel = self._connected().default_channel
+            channel = self._connected()
             while (message := channel.basic_get(topology.DEAD_QUEUE.name)) is not None:
                 self._store(message)
                 channel.basic_ack(message.delivery_tag)
@@ -175,11 +176,12 @@ class DeadLetters:
             self._connection.release()
             self._connection = None
 
-    def _connected(self) -> BrokerConnection:
+    def _connected(self) -> Any:
         if self._connection is None:
             self._connection = BrokerConnection(self._url, connect_timeout=5)
-            self._connection.ensure_connection(max_retries=1)
-        return self._connection
+            self._connection.connect()
+            self._channel = self._connection.channel()
+        return self._channel
 
     def _store(self, message: Any) -> None:
         headers = message.headers or {}

@@ -87,9 +87,11 @@ def wait_queue(seconds: int) -> Queue:
 
 
 def declare(rabbitmq_url: str, queues: Iterable[Queue], waits: Iterable[int]) -> None:
-    """Declares the exchanges, the given queues, the waiting queues and the queue of the dead. Safe to repeat."""
+    """Declares the exchanges, the given queues, the waiting queues and the queue of the dead. Safe to repeat. OSError or
+    amqp.AMQPError when the broker is away: kombu's default_channel would turn them into errors that nobody waits for."""
     with Connection(rabbitmq_url, connect_timeout=5) as connection:
-        channel = connection.default_channel
+        connection.connect()
+        channel = connection.channel()
         for exchange in (BELLS, WORK, DEAD):
             exchange(channel).declare()
         for queue in (*queues, DEAD_QUEUE, *map(wait_queue, sorted(set(waits)))):

@@ -98,8 +98,11 @@ class House:
         """What a service answers by RPC."""
         return rpc.call(self.rabbitmq_url, service, method, 60, **arguments)
 
-    def add_msp(self, name: str = "", time_zone: str = "UTC", **psa_settings: str) -> "MspHouse":
-        """A new MSP with an empty world in the marketplace and an empty PSA database."""
+    def add_msp(
+        self, name: str = "", time_zone: str = "UTC", *, poll_seconds: int = 86400, **psa_settings: str
+    ) -> "MspHouse":
+        """A new MSP with a world of one company in the marketplace and an empty PSA database. Polled when asked, unless
+        polls are due more often."""
         name = name or f"msp-{uuid4().hex[:10]}"
         account = self.odin.add_account(name, companies=1)
         desk = self.psa.add_tenant(name)
@@ -112,7 +115,7 @@ class House:
             "marketplace": account.marketplace,
             "calls_per_minute": "6000",
             "calls_per_day": "500000",
-            "poll_seconds": "86400",
+            "poll_seconds": str(poll_seconds),
         }
         set_up.save_connection(
             msp_id, "odin", "odin", odin, {"password": account.password, "secret": account.secret}, public
@@ -168,10 +171,9 @@ class MspHouse:
         return self.psa.add_line(contract_id, service, units, cost, price)
 
     def poll(self) -> None:
-        """Asks for a poll and waits until it has completed."""
-        before = self.count_of("PollCompleted")
-        self.ask_for_poll()
-        wait_for(lambda: self.count_of("PollCompleted") > before, 60, what="the poll")
+        """Asks for a poll and waits until that very poll has completed."""
+        poll_id = self.ask_for_poll()
+        wait_for(lambda: self.events("PollCompleted", poll_id=poll_id), 60, what="the poll")
 
     def ask_for_poll(self) -> str:
         """The id of a poll that is asked for."""
@@ -275,7 +277,7 @@ class MspHouse:
         poll_id = uuid4().hex
         body = {"msp_id": self.msp_id, "connection_id": connection_id, "poll_id": poll_id, "reason": "test"}
         with self.house.engine.begin() as connection:
-            put(connection, queue, [body], correlation_id=uuid4().hex, put_at=datetime.now(UTC))
+            put(connection, queue, [body], correlation_id=poll_id, put_at=datetime.now(UTC))
         return poll_id
 
 

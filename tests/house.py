@@ -143,11 +143,13 @@ class MspHouse:
     set_up: SetUp
 
     def add_resource(
-        self, company: str, name: str, count: int, *, cost: str = "3.40", price: str = "4.00"
+        self, company: str, name: str, count: int, *, cost: str = "3.40", price: str = "4.00", begun_days_ago: int = 0
     ) -> ResourceKey:
         """A company with one subscription of one resource in the marketplace."""
         company_id = self.odin.add_company(company)
+        self.odin.clock.advance(timedelta(days=-begun_days_ago))
         subscription_id = self.odin.add_subscription(company_id, name, monthly=True)
+        self.odin.clock.advance(timedelta(days=begun_days_ago))
         return self.add_to(company_id, subscription_id, "100234", name, count, cost=cost, price=price)
 
     def add_to(

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.postgres, pytest.mark.rabbitmq]
 
 def linked(msp: MspHouse, count: int, units: int) -> tuple[ResourceKey, int, str]:
     """A resource and a line, linked, levelled and quiet: (resource, line, relation)."""
-    resource = msp.add_resource("Repair and Wear", "Exchange Online (Plan 1)", count)
+    resource = msp.add_resource("Repair and Wear", "Exchange Online (Plan 1)", count, begun_days_ago=31)
     line = msp.add_line("Repair and Wear", "Exchange Online (Plan 1)", units)
     msp.poll()
     msp.read_catalogue(line)
@@ -90,11 +90,10 @@ def test_10_then_8_then_9_within_one_period_posts_only_what_is_missing(msp: MspH
     msp.poll()
     msp.quiet()
 
-    # then: nothing today; one more unit when the next period starts, or the day after where Autotask takes one a date
+    # then: nothing today; one more unit next period, from its second day, since its first is taken by the -2
     start = msp.next_period_start()
-    assert msp.units(line) == 10
-    assert sum(change for _, change in changes(msp, line)) == -1
-    assert msp.units(line, start + timedelta(days=1)) == 9
+    assert changes(msp, line) == [(start, -2), (start + timedelta(days=1), 1)]
+    assert (msp.units(line), msp.units(line, start + timedelta(days=1))) == (10, 9)
     assert msp.psa.oracle() == []
 
 
@@ -136,8 +135,9 @@ def test_two_resources_feed_one_product_and_add_up(msp: MspHouse) -> None:
     msp.poll()
     msp.quiet()
 
-    # then
-    assert msp.units(line) == 9
+    # then: today is taken by the +4, so the two more count from tomorrow
+    tomorrow = msp.psa.clock.today() + timedelta(days=1)
+    assert (msp.units(line), msp.units(line, tomorrow)) == (7, 9)
     assert msp.psa.oracle() == []
 
 

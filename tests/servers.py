@@ -29,7 +29,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from deploy.servers import ServerError
-from deploy.servers.postgres import EmbeddedPostgres, connection_problem
+from deploy.servers.postgres import EmbeddedPostgres, connection_problem, create_database
 from deploy.servers.process import Detached
 from deploy.servers.rabbitmq import PrivateRabbitmq, RabbitmqContainer, find_rabbitmq
 from deploy.servers.rabbitmq import own_rabbitmq as own_rabbitmq_of
@@ -113,13 +113,18 @@ def fresh_vhost(rabbitmq: Rabbitmq) -> Iterator[str]:
 @contextmanager
 def fresh_database(postgres: Postgres, template: str) -> Iterator[str]:
     """The URL of a clone of the template for as long as the block runs: for fixtures of a wider scope than a test."""
-    yield from _database(postgres, "CREATE DATABASE {} TEMPLATE {}", template)
+    name = _fresh_name()
+    postgres.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield postgres.database_url(name)
+    postgres.execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
 @pytest.fixture
 def empty_database(postgres: Postgres) -> Iterator[str]:
     """The URL of a fresh database without a table, gone after the test."""
-    yield from _database(postgres, "CREATE DATABASE {}")
+    name = _fresh_name()
+    yield create_database(postgres.url, name)
+    postgres.execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
 @pytest.fixture(scope="session")
@@ -130,8 +135,7 @@ def migrated_template(postgres: Postgres) -> str:
         from deploy.migrate import migrate
 
         name = f"{_fresh_name()}_template"
-        postgres.execute("CREATE DATABASE {}", name)
-        migrate(postgres.database_url(name), ROLE_PASSWORD)
+        migrate(create_database(postgres.url, name), ROLE_PASSWORD)
         return {"name": name}
 
     return _once("template", migrated)["name"]
@@ -140,7 +144,8 @@ def migrated_template(postgres: Postgres) -> str:
 @pytest.fixture
 def database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
     """The URL, for a superuser, of a fresh database with all tables; see `role_url` for the services' own. Gone after the test."""
-    yield from _database(postgres, "CREATE DATABASE {} TEMPLATE {}", migrated_template)
+    with fresh_database(postgres, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -237,13 +242,6 @@ def _give_up(reason: str) -> None:
     if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
-
-
-def _database(postgres: Postgres, create: str, *more: str) -> Iterator[str]:
-    name = _fresh_name()
-    postgres.execute(create, name, *more)
-    yield postgres.database_url(name)
-    postgres.execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
 def _given(variable: str) -> str:

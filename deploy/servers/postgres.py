@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 import psycopg2
+from psycopg2 import sql
 
 from deploy.servers import ServerError
 from deploy.servers.ports import free_port
@@ -238,6 +240,20 @@ def connection_problem(url: str) -> str | None:
             return None
     except psycopg2.Error as error:
         return " ".join(str(error).split())
+
+
+def create_database(server_url: str, name: str) -> str:
+    """The URL of the database, made when it is missing: always UTF-8 and in byte order, whatever the server's own
+    habits are, since an SQL_ASCII database refuses the names of half the world."""
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    with closing(psycopg2.connect(server_url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+        if not cursor.rowcount:
+            make = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
+            cursor.execute(sql.SQL(make).format(sql.Identifier(name)))
+    return url
 
 
 def server_account() -> pwd.struct_passwd | None:

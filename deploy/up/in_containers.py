@@ -11,7 +11,7 @@ import click
 
 from deploy.migrate import migrate
 from deploy.servers import ServerError
-from deploy.servers.postgres import connection_problem
+from deploy.servers.postgres import connection_problem, create_database
 from deploy.servers.process import write_private
 from deploy.up.sandbox_msp import Sandboxes, fill, write_links
 from deploy.up.screen import step, wait_until
@@ -35,14 +35,14 @@ def main() -> None:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--companies", default=24, show_default=True)
 def prepare(role_password: str, folder: Path, links: Path, seed: int, companies: int) -> None:
-    """Make tables, roles, keys and the token; what is there already stays."""
-    url = _settings().database_url
+    """Make database, tables, roles, keys and the token; what is there already stays."""
+    server, _, database = _settings().database_url.rpartition("/")
     try:
-        wait_until(lambda: connection_problem(url) or "", "PostgreSQL", 60)
+        wait_until(lambda: connection_problem(f"{server}/postgres") or "", "PostgreSQL", 60)
     except ServerError as error:
         raise click.ClickException(str(error)) from None
     with step("tables and roles"):
-        migrate(url, role_password)
+        migrate(create_database(f"{server}/postgres", database), role_password)
     _make_keys(folder)
     write_links(Sandboxes("", "", seed, companies), links)
 

@@ -4,17 +4,14 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
-import psycopg2
-from psycopg2 import sql
 
 from deploy.migrate import migrate
 from deploy.servers import ServerError
-from deploy.servers.postgres import connection_problem, find_postgres, last_lines
+from deploy.servers.postgres import create_database, find_postgres, last_lines
 from deploy.servers.rabbitmq import find_rabbitmq
 from deploy.up.house import house_parts, operator_settings, write_environment
 from deploy.up.parts import Folder, Part, not_ready
@@ -73,7 +70,7 @@ def _start_servers(folder: Folder, site: Site) -> tuple[str, str]:
     with step("PostgreSQL"):
         postgres = find_postgres(site.database_url or None, folder.path / "postgres", site.ports["postgres"])
         postgres.start()
-        database_url = site.database_url or _own_database(postgres.url)
+        database_url = site.database_url or create_database(postgres.url, _DATABASE)
     with step("RabbitMQ"):
         broker = find_rabbitmq(
             site.rabbitmq_url or None,
@@ -84,15 +81,6 @@ def _start_servers(folder: Folder, site: Site) -> tuple[str, str]:
         )
         broker.start()
     return database_url, broker.url
-
-
-def _own_database(url: str) -> str:
-    own = f"{url.rpartition('/')[0]}/{_DATABASE}"
-    if connection_problem(own) is not None:
-        with closing(psycopg2.connect(url)) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
-    return own
 
 
 def _start_supervisor(folder: Folder) -> None:

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from deploy.servers import ServerError
-from deploy.servers.postgres import EmbeddedPostgres, GivenPostgres, find_postgres
+from deploy.servers.postgres import EmbeddedPostgres, GivenPostgres, create_database, find_postgres
 from tests.servers import with_path
 
 
@@ -121,3 +121,25 @@ def test_stopping_leaves_a_given_server_alone(own_postgres: EmbeddedPostgres) ->
 
 def test_no_database_of_that_name_is_a_server_that_does_not_run(own_postgres: EmbeddedPostgres) -> None:
     assert not GivenPostgres(with_path(own_postgres.url, "nowhere")).is_running()
+
+
+def test_a_database_takes_every_name_even_when_the_server_has_other_habits(own_postgres: EmbeddedPostgres) -> None:
+    # given: a server whose template is SQL_ASCII, as a container without a locale makes it
+    _run_outside_a_transaction(own_postgres, "ALTER DATABASE template1 IS_TEMPLATE false")
+    _run_outside_a_transaction(own_postgres, "DROP DATABASE template1")
+    _run_outside_a_transaction(own_postgres, "CREATE DATABASE template1 TEMPLATE template0 ENCODING 'SQL_ASCII'")
+
+    # when
+    url = create_database(own_postgres.url, "names")
+    create_database(own_postgres.url, "names")
+
+    # then
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT %s", ("東都商事株式会社",))
+        assert cursor.fetchone() == ("東都商事株式会社",)
+
+
+def _run_outside_a_transaction(server: EmbeddedPostgres, statement: str) -> None:
+    with closing(psycopg2.connect(server.url)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(statement)

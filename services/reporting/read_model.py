@@ -25,7 +25,7 @@ from services.reporting.tables import metadata
 # model for one event, or compare 20,000 events with 20,000 in nested loops.
 LARGE_SLICE = 200
 _FOR_SMALL = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
-_FOR_LARGE = "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'"
+_FOR_LARGE = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL work_mem = '64MB'"
 
 _IN_PLACE = """SELECT position, type, payload, occurred_at, actor FROM log.events
     WHERE msp_id = :msp_id AND position > :after AND position <= :upto AND type = ANY(:types)"""

@@ -208,7 +208,7 @@ def _finish(engine: Engine, model: ReadModel, msp_id: MspId, generation: int, *,
         position = max(living_at, beside_at)
         fold(connection, model, Slice(msp_id, beside_at, position), generation)
         equal = _compare(connection, model, msp_id, (old, generation), Slice(msp_id, living_at, position))
-        rows = sum(count for count, _ in _checksums(connection, model, msp_id, generation))
+        rows = _count(connection, model, msp_id, generation)
         if swap:
             _swap(connection, model, msp_id, generation, position)
         _forget(connection, model, msp_id)
@@ -287,6 +287,15 @@ def _remove_others(engine: Engine, model: ReadModel, msp_id: MspId) -> None:
 def checksums(connection: Connection, model: ReadModel, msp_id: MspId) -> list[tuple[int, int]]:
     """For each table of the read model: how many living rows the MSP has, and a sum over every byte of them."""
     return _checksums(connection, model, msp_id, living_generation(connection, model, msp_id))
+
+
+def _count(connection: Connection, model: ReadModel, msp_id: MspId, generation: int) -> int:
+    parts = " UNION ALL ".join(
+        f"SELECT count(*) AS n FROM {table.fullname} WHERE msp_id = :msp_id AND generation = :generation"
+        for table in model.tables
+    )
+    values = {"msp_id": msp_id, "generation": generation}
+    return int(connection.scalar(text(f"SELECT sum(n) FROM ({parts}) parts"), values) or 0)
 
 
 def _checksums(connection: Connection, model: ReadModel, msp_id: MspId, generation: int) -> list[tuple[int, int]]:

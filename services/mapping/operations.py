@@ -110,10 +110,10 @@ def _result(
 
 def _once(engine: Engine, clock: Clock, ask: Ask, asked: object, decide: Decide) -> dict[str, Any]:
     _refuse_unknown_msp(engine, ask.msp_id)
-    # What the person saw may be newer than what mapping has read; a replica that is at it already will be done in a moment.
-    catch_up(engine, reactor(clock), ask.msp_id, clock)
     fingerprint = hashlib.sha256(orjson.dumps(asked)).hexdigest()
     try:
+        # What the person saw may be newer than what mapping has read; a replica that is at it already is done in a moment.
+        catch_up(engine, reactor(clock), ask.msp_id, clock)
         with engine.begin() as connection:
             known.lock(connection, ask.msp_id)
             answer = _given_before(connection, ask, fingerprint)

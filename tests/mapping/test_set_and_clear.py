@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
+from sqlalchemy import text
 
 from domain.events import RelationCleared, RelationSet
 from services.mapping import operations
@@ -160,6 +161,22 @@ def test_an_agreement_that_cannot_bill_today_is_refused(mapping: Mapping, change
     mapping.append(psa_agreement(**changes))
     [result] = mapping.set(mapping.wish())
     assert result["refusal"]["code"] == code
+
+
+def test_e12_an_agreement_begins_with_the_day_of_the_msps_own_time_zone(mapping: Mapping) -> None:
+    # given: it is 3 August in London and 4 August on Kiritimati
+    with mapping.engine.begin() as connection:
+        connection.execute(text("UPDATE setup.msps SET time_zone = 'Pacific/Kiritimati'"))
+    mapping.append(psa_agreement(start_date=date(2026, 8, 4)))
+
+    # when
+    [late_in_the_evening] = mapping.set(mapping.wish())
+    mapping.clock.moment = mapping.clock.moment.replace(hour=10)
+    [at_midnight] = mapping.set(mapping.wish())
+
+    # then
+    assert late_in_the_evening["refusal"]["code"] == "agreement_not_begun"
+    assert at_midnight["ok"]
 
 
 def test_a_count_that_came_later_makes_a_resource_linkable(mapping: Mapping) -> None:

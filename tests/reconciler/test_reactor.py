@@ -162,6 +162,19 @@ def test_setting_the_relation_again_levels_again_even_at_the_same_count(reconcil
     assert [request.target_units for request in reconciler.requests()] == [8, 8]
 
 
+def test_a_relation_that_adds_nothing_to_the_sum_still_levels_once(reconciler: Reconciler) -> None:
+    # given: level as far as we know, and a resource without licences
+    idle = odin(resource_id="100400")
+    reconciler.happens(discovered(idle, "0"), relation_set())
+    reconciler.happens(posted(reconciler.requests()[0]))
+
+    # when
+    reconciler.happens(relation_set(idle, relation_id="r2"))
+
+    # then
+    assert [request.target_units for request in reconciler.requests()] == [8, 8]
+
+
 def test_link_clear_link_within_one_slice_asks_once(reconciler: Reconciler) -> None:
     reconciler.happens(relation_set(), relation_cleared(), relation_set(relation_id="r2"))
     assert [request.target_units for request in reconciler.requests()] == [8]

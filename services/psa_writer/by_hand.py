@@ -19,8 +19,8 @@ HELD = ("large_change", "contradiction")
 
 
 def retry(writer: Writer, msp_id: MspId, request_ids: Sequence[str], actor: str) -> dict[str, Any]:
-    """{"results": [{"id", "ok", "refusal"}]}: each of the requests tried again as soon as can be. What a bound or a
-    contradiction holds is not among them: that is released."""
+    """{"results": [{"id", "ok", "refusal"}]}: each of the requests tried again at once, whatever pause its connection makes.
+    What a bound or a contradiction holds is not among them: that is released."""
 
     def why_not(request: OpenRequest) -> dict[str, str] | None:
         if request.state == "parked" and request.kind in HELD:
@@ -78,6 +78,13 @@ def _let_go(
             {"m": msp_id, "ids": going, "released": released, "now": writer.clock.now()},
         )
         connections = sorted({ConnectionId(each) for each in rows.scalars()})
+        connection.execute(
+            text(
+                """UPDATE psa_writer.connections SET paused_until = NULL
+                   WHERE msp_id = :m AND connection_id = ANY(:connections)"""
+            ),
+            {"m": msp_id, "connections": connections},
+        )
         put_work(connection, POSTS, msp_id, connections, writer.clock.now(), correlation_id(), reason=actor)
     log.info("a person let adjustments go", extra={"requests": going, "released": released, "actor": actor})
     return {"results": results}

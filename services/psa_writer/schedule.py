@@ -10,15 +10,16 @@ from plumbing.clock import Clock
 from plumbing.logs import correlation_id
 from services.psa_writer.reactor import CATALOGUE, POSTS, put_work
 
+_KNOW = """
+INSERT INTO psa_writer.connections (msp_id, connection_id)
+SELECT msp_id, connection_id FROM setup.connections WHERE kind = 'autotask' ON CONFLICT DO NOTHING
+"""
 # A connection is rung again only after a while: a round that is at work sees what comes due by itself.
 _DUE_POSTS = """
 WITH wanting AS (
     SELECT msp_id, connection_id FROM psa_writer.requests
     WHERE state IN ('planned', 'waiting', 'parked') AND next_try_at <= :now
     UNION SELECT msp_id, connection_id FROM psa_writer.intents WHERE state = 'sent'
-), known AS (
-    INSERT INTO psa_writer.connections (msp_id, connection_id) SELECT msp_id, connection_id FROM wanting
-    ON CONFLICT DO NOTHING
 )
 UPDATE psa_writer.connections c SET posts_rung_at = :now
 FROM wanting w JOIN setup.connections s USING (msp_id, connection_id)
@@ -28,10 +29,6 @@ AND (c.posts_rung_at IS NULL OR c.posts_rung_at <= CAST(:now AS timestamptz) - i
 RETURNING c.msp_id, c.connection_id
 """
 _DUE_CATALOGUES = """
-WITH known AS (
-    INSERT INTO psa_writer.connections (msp_id, connection_id)
-    SELECT msp_id, connection_id FROM setup.connections WHERE kind = 'autotask' ON CONFLICT DO NOTHING
-)
 UPDATE psa_writer.connections c SET next_catalogue_at = CAST(:now AS timestamptz)
     + make_interval(secs => coalesce((s.settings ->> 'catalogue_seconds')::float, 3600))
 FROM setup.connections s
@@ -49,6 +46,7 @@ def put_due_work(engine: Engine, clock: Clock) -> int:
 def _put(engine: Engine, clock: Clock, query: str, queue: str) -> int:
     now = clock.now()
     with engine.begin() as connection:
+        connection.execute(text(_KNOW))
         due = connection.execute(text(query), {"now": now}).all()
         for msp_id, connection_id in due:
             put_work(

@@ -13,8 +13,8 @@ from plumbing import event_log
 from services.psa_writer import open_requests
 from services.psa_writer.open_requests import Became, OpenRequest
 
-#: A failure that is still the same is told again after this time.
-_NEWS_AGAIN = timedelta(hours=1)
+#: What is still the same is told again after this time: a failure that passes by itself, and what waits for a person.
+_NEWS_AGAIN = {AdjustmentFailed: timedelta(hours=1), AdjustmentParked: timedelta(days=1)}
 
 Told = AdjustmentPosted | AdjustmentFailed | AdjustmentParked | UnitsFoundEqual
 
@@ -76,14 +76,16 @@ def _news(request: OpenRequest, settlement: Settlement, now: datetime) -> tuple[
     if request.state == "superseded":
         posts = (event for event in settlement.events if isinstance(event, AdjustmentPosted))
         return tuple(replace(event, completes_request=False) for event in posts)
-    old = request.told_at is not None and now - request.told_at < _NEWS_AGAIN
-    return tuple(event for event in settlement.events if not (old and _is_repeated(request, event)))
+    return tuple(event for event in settlement.events if not _is_repeated(request, event, now))
 
 
-def _is_repeated(request: OpenRequest, event: Told) -> bool:
-    if not isinstance(event, AdjustmentFailed | AdjustmentParked):
+def _is_repeated(request: OpenRequest, event: Told, now: datetime) -> bool:
+    again = _NEWS_AGAIN.get(type(event))
+    if again is None or request.told_at is None or now - request.told_at >= again:
         return False
-    return (event.kind, event.message) == (request.kind, request.message)
+    return isinstance(event, AdjustmentFailed | AdjustmentParked) and (
+        (event.kind, event.message) == (request.kind, request.message)
+    )
 
 
 def _row(request: OpenRequest, settlement: Settlement, events: Sequence[Told], now: datetime) -> Became:

@@ -109,6 +109,26 @@ def test_a_renewal_whose_new_id_cannot_be_read_yet_waits_and_nothing_falls(desk:
     assert [type(event) for event in desk.news("ResourceDisappeared", "SubscriptionRenewed")] == [SubscriptionRenewed]
 
 
+def test_a_renewal_with_a_candidate_unread_is_not_taken_for_clear(desk: Desk, odin: OdinAccount) -> None:
+    # given two possible successors, one of which cannot be read at first
+    polled(desk)
+    odin.renew(OLD, keeps_vendor_id=False)
+    other = odin.add_subscription(odin.subscription(OLD).company_id, "Bought beside", monthly=True)
+    odin.add_resource(other, PRODUCT, "Exchange Online (Plan 1)", 2)
+    odin.faults.script("truncated_json", f"/subscriptions/{other}", calls=1)
+
+    # when
+    desk.completed()
+    half = desk.news("SubscriptionRenewed", "SubscriptionRenewalUnclear")
+    desk.completed()
+
+    # then
+    assert half == []
+    assert [type(event) for event in desk.news("SubscriptionRenewed", "SubscriptionRenewalUnclear")] == [
+        SubscriptionRenewalUnclear
+    ]
+
+
 def test_a_renewal_in_place_is_a_new_term_and_nothing_else(desk: Desk, odin: OdinAccount) -> None:
     # given
     polled(desk)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, calls, inbox, polling, reconciling, relaying
+from tests.bench import append, calls, inbox, nothing_to_do, polling, reconciling, relaying
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -19,6 +19,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P12",): reconciling.replanning,
     ("P13",): polling.unchanged,
     ("P14",): calls.counted,
+    ("P16",): nothing_to_do.quiet_house,
 }
 IDS = [goal_id for ids in BENCHES for goal_id in ids]
 

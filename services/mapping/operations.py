@@ -76,6 +76,11 @@ def clear_relations(engine: Engine, clock: Clock, ask: Ask, relation_ids: Sequen
     return _once(engine, clock, ask, [list(relation_ids), reason], decide)
 
 
+def refused_rows(ids: Sequence[str | None], refusal: Refusal) -> Results:
+    """The results of a call that was refused as a whole."""
+    return [_result(row_id, refusal) for row_id in ids]
+
+
 def forget_old(engine: Engine, clock: Clock) -> None:
     """Drops answers older than 30 days: nobody repeats a click that late."""
     with engine.begin() as connection:

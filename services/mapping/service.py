@@ -14,7 +14,7 @@ from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
 from services.mapping import operations
 from services.mapping.reactor import TYPES, reactor
-from services.mapping.wishes import Refused, parse_ask, parse_reason, parse_relation_ids, parse_wishes
+from services.mapping.wishes import Refused, ids_of, parse_ask, parse_reason, parse_relation_ids, parse_wishes
 
 SETTINGS = Settings
 WORKERS = 10
@@ -41,13 +41,13 @@ class Service:
     def set_relations(self, msp_id: str, wishes: object, operation_id: str, actor: str) -> dict[str, Any]:
         """{"operation_id", "results": [{"id", "ok", "relation_id", "note", "refusal"}], "refusal"}: each wish
         {"id", "resource_key", "psa_connection_id", "psa_product_id"} granted or refused, in order. refusal beside results:
-        the whole call was refused and nothing was done. The same operation id gets the same answer again."""
+        the whole call was refused, every row with it, and nothing was done. The same operation id gets the same answer again."""
 
         def answer() -> dict[str, Any]:
             ask = parse_ask(msp_id, operation_id, actor)
             return operations.set_relations(self.house.engine, self.house.clock, ask, parse_wishes(wishes))
 
-        return _or_refusal(operation_id, answer)
+        return _or_refusal(operation_id, wishes, answer)
 
     @rpc
     def clear_relations(
@@ -60,11 +60,13 @@ class Service:
             ids, why = parse_relation_ids(relation_ids), parse_reason(reason)
             return operations.clear_relations(self.house.engine, self.house.clock, ask, ids, why)
 
-        return _or_refusal(operation_id, answer)
+        return _or_refusal(operation_id, relation_ids, answer)
 
 
-def _or_refusal(operation_id: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _or_refusal(operation_id: str, rows: object, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The answer; when the whole call is refused each row says so too, for a caller that looks at rows only."""
     try:
         return answer()
     except Refused as refused:
-        return {"operation_id": operation_id, "results": [], "refusal": asdict(refused.refusal)}
+        results = operations.refused_rows(ids_of(rows), refused.refusal)
+        return {"operation_id": operation_id, "results": results, "refusal": asdict(refused.refusal)}

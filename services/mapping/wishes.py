@@ -74,6 +74,14 @@ def parse_reason(reason: object) -> str:
     return reason
 
 
+def ids_of(rows: object) -> list[str | None]:
+    """The callers' ids of the rows of a call that may be of any shape; none when it is no list, or too long a one."""
+    if not isinstance(rows, list) or len(rows) > MOST_WISHES:
+        return []
+    ids = (row.get("id") if isinstance(row, dict) else row for row in rows)
+    return [row_id if isinstance(row_id, str) else None for row_id in ids]
+
+
 def _rows(value: object, name: str) -> Sequence[Any]:
     if not isinstance(value, list):
         raise Refused("bad_request", f"{name} is not a list.", f"Give {name} as a list.")

@@ -51,8 +51,11 @@ def test_a_relation_is_set_and_cleared_by_calls(mapping: Mapping, service: str) 
         service, "mapping", "clear_relations", **_call(operation_id="click 2", relation_ids=ids, reason="moved")
     )
 
+    stolen = rpc.call(service, "mapping", "set_relations", **_call(operation_id="click", wishes=wishes[1:]))
+
     # then
     assert answer == again
+    assert [(row["id"], row["refusal"]["code"]) for row in stolen["results"]] == [("second", "operation_id_used")]
     assert (answer["operation_id"], answer["refusal"]) == ("click", None)
     assert [result["ok"] for result in answer["results"] + cleared["results"]] == [True] * 4
     assert [event.relation_id for event in mapping.happened(RelationSet)] == ids

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mapping.wishes import Refused, parse_ask, parse_reason, parse_relation_ids, parse_wishes
+from services.mapping.wishes import Refused, ids_of, parse_ask, parse_reason, parse_relation_ids, parse_wishes
 
 GOOD = {"id": "1", "resource_key": "acme/odin/1/2/3", "psa_connection_id": "autotask", "psa_product_id": "1401"}
 anything = st.recursive(
@@ -62,3 +62,9 @@ def test_whatever_is_sent_as_the_rest_is_taken_or_refused(value: Any) -> None:
     for parse in (parse_reason, parse_relation_ids, lambda text: parse_ask(text, text, text)):
         with suppress(Refused):
             parse(value)
+
+
+@given(rows=anything)
+def test_a_call_that_is_refused_as_a_whole_has_a_result_for_each_row_that_it_gave(rows: Any) -> None:
+    assert len(ids_of(rows)) == (len(rows) if isinstance(rows, list) else 0)
+    assert ids_of([GOOD, "r1", None, {"id": 5}]) == ["1", "r1", None, None]

@@ -1,8 +1,7 @@
 """The marketplace's orders -> subscriptions that an order concerns, marked to be read; open orders kept to their end."""
 
 import logging
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Engine
 
@@ -11,10 +10,9 @@ from plumbing.clock import Clock
 from plumbing.http import OutsideFailure
 from services.poller import known as rows
 from services.poller.choose_reads import LastRead
-from services.poller.follow_orders import KeptOrder, OrderPlan, follow_orders
-from services.poller.known_model import State
+from services.poller.follow_orders import KeptOrder, OrderPlan, follow_orders, hints
 from services.poller.lease import Lease
-from services.poller.sources.port import OPEN_ORDER_STATUSES, Order, Source
+from services.poller.sources.port import OPEN_ORDER_STATUSES, Order, Source, SubscriptionRow
 
 log = logging.getLogger(__name__)
 PROCESSING = "processing"
@@ -27,7 +25,7 @@ class Orders:
         self._engine, self._clock, self._lease, self._source = engine, clock, lease, source
         self._place = lease.place
 
-    def follow(self, known: Iterable[LastRead]) -> int:
+    def follow(self, listing: Sequence[SubscriptionRow], known: Mapping[SubscriptionId, LastRead]) -> int:
         """Reads the head of the orders and marks the subscriptions they concern; answers how many orders could not be
         looked up. The first time it only keeps what is open: everything is read then anyway."""
         seen, kept = self._kept()
@@ -38,8 +36,7 @@ class Orders:
             self._put([row.order_id for row in newest], keep, (), ())
             return 0
         processing = {row.order_id for row in self._source.orders_in(PROCESSING)} if kept else set()
-        living = Counter(each.company_id for each in known if each.state is not State.ENDED)
-        plan = follow_orders(newest, seen, kept, processing, living)
+        plan = follow_orders(newest, seen, kept, processing, hints(listing, known))
         return self._carry_out(plan, [row.order_id for row in newest])
 
     def _carry_out(self, plan: OrderPlan, newest: list[str]) -> int:

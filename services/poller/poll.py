@@ -75,16 +75,16 @@ class Poll:
         """The number of subscriptions there are, after reading what was chosen."""
         listing = [row for row in self._run.source.subscriptions() if self._wanted(row.subscription_id)]
         self._names = self._company_names(listing)
-        self._outcome.failed += self._orders()
+        self._outcome.failed += self._follow_orders(listing)
         choice = choose_reads(self._last_reads(), listing, self._room(), self._run.clock.now())
         by_id = {row.subscription_id: row for row in listing}
         run = self._run
         Reading(run.source, self._store, run.clock, run.deadline, by_id, self._names, self._outcome).read(choice)
         return len(listing)
 
-    def _orders(self) -> int:
+    def _follow_orders(self, listing: Sequence[SubscriptionRow]) -> int:
         orders = Orders(self._run.engine, self._run.clock, self._run.lease, self._run.source)
-        return orders.follow(self._last_reads().values())
+        return orders.follow(listing, self._last_reads())
 
     def _company_names(self, listing: Sequence[SubscriptionRow]) -> dict[CompanyId, str]:
         """The names of all companies; the list is read hourly, and when a subscription names a company we do not know."""

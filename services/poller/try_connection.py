@@ -26,8 +26,8 @@ _ADD_IT = "Add it with `trueup connection set`, or check its name."
 def try_connection(
     engine: Engine, settings: OutsideSettings, clock: Clock, msp_id: MspId, connection_id: ConnectionId
 ) -> dict[str, Any]:
-    """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: set-up, sign-in, read; it ends at the first that fails. When all
-    went well a connection that was stopped is polled again."""
+    """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: set-up, sign-in, read; it ends at the
+    first that fails. When all went well a connection that was stopped is polled again."""
     steps = _Steps(clock)
     target = _found(engine, msp_id, connection_id)
     if target is None:

@@ -73,11 +73,13 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """One order as lists show it: a hint that something changes, never a fact about counts."""
+    """One order as lists show it: a hint that something changes, never a fact about counts. created_date: the
+    marketplace's day; None: not told."""
 
     order_id: str
     company_id: CompanyId
     status: str
+    created_date: date | None
 
     @property
     def open(self) -> bool:

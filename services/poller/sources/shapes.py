@@ -125,10 +125,11 @@ class OrderShape(msgspec.Struct, rename="camel"):
     id: str
     customer_id: str
     status: str
+    creation_date: str | None = None
 
     def model(self) -> OrderRow:
         """The order as lists show it."""
-        return OrderRow(_id(self.id), CompanyId(_id(self.customer_id)), self.status)
+        return OrderRow(_id(self.id), CompanyId(_id(self.customer_id)), self.status, _day(self.creation_date))
 
 
 class OrderDetailedShape(OrderShape, rename="camel"):

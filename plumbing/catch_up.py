@@ -124,6 +124,8 @@ WHERE h.position > coalesce(p.position, 0) ORDER BY h.position - coalesce(p.posi
 """
 _BEGIN = """INSERT INTO {schema}.positions (consumer, msp_id, position) VALUES (:consumer, :msp_id, 0)
             ON CONFLICT DO NOTHING"""
+_LAG = """SELECT h.position AS head, p.position FROM log.heads h
+          LEFT JOIN {schema}.positions p ON p.msp_id = h.msp_id AND p.consumer = :consumer WHERE h.msp_id = :msp_id"""
 _LOCK = """SELECT position FROM {schema}.positions WHERE consumer = :consumer AND msp_id = :msp_id
            FOR UPDATE SKIP LOCKED"""
 _MOVE = """UPDATE {schema}.positions SET position = :upto, stopped_at = NULL, stopped_reason = NULL
@@ -134,9 +136,11 @@ _STOP = """UPDATE {schema}.positions SET stopped_at = coalesce(stopped_at, :now)
 
 def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> int:
     key = {"consumer": consumer.name, "msp_id": msp_id}
+    if not _lags(engine, consumer, key):
+        return 0
     with engine.begin() as connection:
+        position = connection.scalar(text(_LOCK.format(schema=consumer.schema)), key)
         upto = event_log.head(connection, msp_id)
-        position = _locked_position(connection, consumer, key)
         if position is None or position >= upto:
             return 0
         upto = min(upto, position + size)
@@ -149,16 +153,19 @@ def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> 
                 consumer.react(connection, msp_id, events)
         connection.execute(text(_MOVE.format(schema=consumer.schema)), key | {"upto": upto})
     metrics.positions_passed.labels(consumer.name).inc(upto - position)
-    return upto - position
+    return int(upto - position)
 
 
-def _locked_position(connection: Connection, consumer: Consumer, key: dict[str, str]) -> int | None:
-    position = connection.scalar(text(_LOCK.format(schema=consumer.schema)), key)
-    if position is None:
-        # Either locked by another replica (the insert does nothing) or new here (the insert is ours to lock).
-        made = connection.execute(text(_BEGIN.format(schema=consumer.schema)), key).rowcount
-        return 0 if made else None
-    return int(position)
+def _lags(engine: Engine, consumer: Consumer, key: dict[str, str]) -> bool:
+    """Whether there is something to do, asked without the lock: the last look of whoever held it turns nobody away. The
+    row of a new consumer is made here and stands before it is locked, or a second replica would wait for it."""
+    with engine.begin() as connection:
+        found = connection.execute(text(_LAG.format(schema=consumer.schema)), key).first()
+        if found is None:
+            raise event_log.UnknownMsp(key["msp_id"])
+        if found.position is None:
+            connection.execute(text(_BEGIN.format(schema=consumer.schema)), key)
+        return bool(found.head > (found.position or 0))
 
 
 def _refuse_unknown(connection: Connection, consumer: Projection, part: Slice) -> None:

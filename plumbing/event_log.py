@@ -38,6 +38,17 @@ WITH head AS (
 )
 SELECT position FROM head
 """
+# The same for a single event: a third cheaper to plan, and the lock on the head is held for as much less.
+_APPEND_ONE = """
+WITH head AS (
+    UPDATE log.heads SET position = position + 1 WHERE msp_id = %(msp_id)s RETURNING position
+)
+INSERT INTO log.events (msp_id, position, stream, stream_version, type, version, payload, occurred_at,
+                        recorded_at, correlation_id, caused_by, recorded_by, actor)
+SELECT %(msp_id)s, position, %(stream)s, %(stream_version)s, %(type)s, %(version)s, %(payload)s::jsonb, %(occurred_at)s,
+       %(recorded_at)s, %(correlation_id)s, %(caused_by)s, %(recorded_by)s, %(actor)s
+FROM head RETURNING position
+"""
 _COPY_COLUMNS = (
     "msp_id, position, stream, stream_version, type, version, payload, occurred_at, recorded_at,"
     " correlation_id, caused_by, recorded_by, actor"
@@ -70,23 +81,17 @@ def append(
     person, key or service on whose behalf (default: recorded_by). UnknownMsp, StreamMoved."""
     if not events:
         return head(connection, msp_id)
-    parameters: dict[str, Any] = {
-        "how_many": len(events),
+    shared = {
         "msp_id": msp_id,
         "recorded_at": recorded_at,
         "correlation_id": correlation_id,
         "caused_by": caused_by,
         "recorded_by": recorded_by,
         "actor": actor or recorded_by,
-        "streams": orjson.dumps([e.stream for e in events]).decode(),
-        "payloads": orjson.dumps([encode(e.event) for e in events]).decode(),
-        "stream_versions": _array([str(e.stream_version) for e in events]),
-        "types": _array([e.event.type for e in events]),
-        "versions": _array([str(e.event.version) for e in events]),
-        "occurred": _array([e.occurred_at.isoformat() for e in events]),
     }
+    statement, own = (_APPEND_ONE, _one(events[0])) if len(events) == 1 else (_APPEND, _many(events))
     try:
-        last = connection.exec_driver_sql(_APPEND, parameters).scalar()
+        last = connection.exec_driver_sql(statement, shared | own).scalar()
     except IntegrityError as error:
         raise _explained(error, msp_id) from error
     if last is None:
@@ -166,6 +171,29 @@ def envelope(row: Row[Any]) -> Envelope:
         recorded_by=row.recorded_by,
         actor=row.actor,
     )
+
+
+def _one(new: NewEvent) -> dict[str, Any]:
+    return {
+        "stream": new.stream,
+        "stream_version": new.stream_version,
+        "type": new.event.type,
+        "version": new.event.version,
+        "payload": _json(new),
+        "occurred_at": new.occurred_at,
+    }
+
+
+def _many(events: Sequence[NewEvent]) -> dict[str, Any]:
+    return {
+        "how_many": len(events),
+        "streams": orjson.dumps([e.stream for e in events]).decode(),
+        "payloads": orjson.dumps([encode(e.event) for e in events]).decode(),
+        "stream_versions": _array([str(e.stream_version) for e in events]),
+        "types": _array([e.event.type for e in events]),
+        "versions": _array([str(e.event.version) for e in events]),
+        "occurred": _array([e.occurred_at.isoformat() for e in events]),
+    }
 
 
 class _Lines:

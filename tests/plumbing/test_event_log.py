@@ -85,6 +85,37 @@ def test_copied_events_equal_appended_ones(engine: Engine) -> None:
     ]
 
 
+def test_an_event_appended_alone_equals_one_appended_among_others(engine: Engine) -> None:
+    # given
+    alone, among = add_msp(engine, "alone"), add_msp(engine, "among")
+    events = [count_changed(number, 1, name="tab\there % '; \\ back\nslash") for number in range(2)]
+
+    # when
+    for event in events:
+        append(engine, alone, event)
+    append(engine, among, *events)
+
+    # then
+    with engine.connect() as connection:
+        left, right = (event_log.read(connection, msp_id, 0, 9) for msp_id in (alone, among))
+    assert [replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
+        replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in right
+    ]
+
+
+def test_an_event_alone_is_refused_too_when_its_stream_has_moved(engine: Engine) -> None:
+    # given
+    msp_id = add_msp(engine)
+    append(engine, msp_id, count_changed(1, 1))
+
+    # when
+    with pytest.raises(event_log.StreamMoved):
+        append(engine, msp_id, count_changed(1, 1))
+
+    # then
+    assert append(engine, msp_id, count_changed(1, 2)) == 2
+
+
 def test_two_who_write_the_same_version_of_a_stream_the_second_is_refused_and_leaves_no_gap(engine: Engine) -> None:
     # given
     msp_id = add_msp(engine)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from deploy.servers import ServerError
+from deploy.servers import ServerError, loopback
 from deploy.servers.ports import free_port
 from deploy.servers.process import write_private
 
@@ -73,7 +73,7 @@ class RabbitmqContainer:
     def is_running(self) -> bool:
         """Whether our server answers for itself."""
         try:
-            answer = requests.get(f"{self.management_url}/api/health/checks/virtual-hosts", timeout=10)
+            answer = loopback.get(f"{self.management_url}/api/health/checks/virtual-hosts", 10)
         except (ServerError, requests.RequestException):
             return False
         return bool(answer.status_code == requests.codes.ok)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import requests
 
-from deploy.servers import ServerError
+from deploy.servers import ServerError, loopback
 from deploy.servers.ports import answers, free_port
 from deploy.servers.postgres import last_lines
 from deploy.servers.process import Detached, write_private
@@ -200,7 +200,7 @@ class PrivateRabbitmq:
 
     def _health_problem(self) -> str | None:
         try:
-            answer = requests.get(f"{self.management_url}/api/health/checks/virtual-hosts", timeout=10)
+            answer = loopback.get(f"{self.management_url}/api/health/checks/virtual-hosts", 10)
         except requests.RequestException as error:
             return type(error).__name__
         if answer.status_code != requests.codes.ok:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import requests
 
+from deploy.servers import loopback
 from deploy.servers.process import Detached, write_private
 
 
@@ -64,7 +65,7 @@ class Folder:
 def not_ready(part: Part, seconds: float = 5) -> str:
     """Why a part is not ready, in its own words; "" when it is."""
     try:
-        answer = requests.get(part.address + part.health, timeout=seconds)
+        answer = loopback.get(part.address + part.health, seconds)
     except requests.RequestException:
         return "does not answer yet"
     if answer.ok:

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
 from sqlalchemy import Engine, text
 
 from deploy.sandbox.autotask.app import PASSWORD, TRACKING_IDENTIFIER, USER
 from deploy.sandbox.world import make_world
+from deploy.servers import loopback
 from deploy.up.screen import step, wait_until
 from domain.keys import MspId
 from gateway.set_up import SetUp
@@ -89,7 +89,7 @@ def add_sandbox_msp(sandboxes: Sandboxes, engine: Engine, clock: Clock, keys: Ma
 
 
 def _accounts(sandboxes: Sandboxes) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    account = requests.get(f"{sandboxes.odin}/control/accounts", timeout=10).json()[0]
+    account = loopback.get(f"{sandboxes.odin}/control/accounts", 10).json()[0]
     odin = {
         "gateway_url": sandboxes.odin + urlsplit(account["url"]).path,
         "user": account["user"],

@@ -55,6 +55,7 @@ def folder(own_folder: Path) -> Iterator[Folder]:
 
 
 @pytest.mark.flow
+@pytest.mark.timeout(600)
 def test_the_house_starts_posts_is_left_alone_by_a_second_start_and_ends_alone(
     folder: Folder, own_folder: Path
 ) -> None:

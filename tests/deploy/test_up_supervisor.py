@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
 
+from deploy.sandbox.serving import serving
 from deploy.servers.process import began
 from deploy.up.parts import Folder, Part, not_ready
 from deploy.up.supervisor import LONGEST_PAUSE, Supervisor, Watched
@@ -101,6 +103,15 @@ def test_a_process_that_dies_again_and_again_is_started_ever_more_slowly_but_wit
 
 def test_a_part_that_does_not_answer_is_not_ready(tmp_path: Path) -> None:
     assert not_ready(Part("part", _LIVES, {}, "http://127.0.0.1:1")) == "does not answer yet"
+
+
+def test_a_proxy_that_the_user_has_set_is_not_asked_for_our_own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with serving(Response("ready")) as address:
+        # when / then
+        assert not_ready(Part("part", _LIVES, {}, address)) == ""
 
 
 def test_what_shall_run_is_readable_for_its_owner_only(tmp_path: Path) -> None:

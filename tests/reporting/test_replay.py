@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from domain.events import Event
 from domain.keys import MspId
 from plumbing.catch_up import Reactor
+from plumbing.database import make_engine
 from services.reporting import replay as rebuilding
 from services.reporting.projections import READ_MODELS
 from services.reporting.replay import NotReplayable, Progress, ReplayRunning, checksums, replay
@@ -193,6 +194,29 @@ def test_events_that_arrive_meanwhile_are_in_the_new_generation(engine: Engine, 
     with engine.connect() as connection:
         newest = connection.scalar(text("SELECT payload ->> 'count' FROM log.events ORDER BY position DESC LIMIT 1"))
     assert str(row["count"]) == newest
+
+
+def test_an_event_that_is_folded_just_before_the_swap_is_in_the_new_generation(
+    engine: Engine, msp_id: MspId, database: str
+) -> None:
+    h.append(engine, msp_id, STORY)
+    h.project(engine, msp_id)
+    other = make_engine(database, "other")
+    rung: list[int] = []
+
+    def ring(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "SET LOCAL lock_timeout = '30s'" in statement and not rung:
+            rung.append(h.append(other, msp_id, [h.counted(A, "4", "12")]))
+            h.project(other, msp_id)
+
+    event.listen(engine, "before_cursor_execute", ring)
+    (outcome,) = replay(engine, ["resources"], msp_id)
+    event.remove(engine, "before_cursor_execute", ring)
+    other.dispose()
+
+    assert (rung, outcome.position, outcome.equal) == ([6], 6, True)
+    h.project(engine, msp_id)
+    assert h.rows(engine, "resources", msp_id, generation=1)[0]["count"] == 12
 
 
 def test_msps_are_rebuilt_side_by_side(engine: Engine, msp_id: MspId) -> None:

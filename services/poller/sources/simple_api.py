@@ -29,7 +29,8 @@ from services.poller.sources.shapes import decoded
 
 log = logging.getLogger(__name__)
 PAGE = 500
-ORDER_PAGE = 100
+# Of orders the first few are enough as a rule: they stand there newest first.
+NEWEST_ORDERS = 100
 MOST_PAGES = 2000
 WALKS = 3
 TRIES = 4
@@ -103,7 +104,7 @@ class SimpleApi:
     def newest_orders(self, known: Collection[str]) -> list[OrderRow]:
         """Orders, newest first (since API 1.5), back to the page on which a known one stands."""
         rows: dict[str, OrderRow] = {}
-        for page in self._pages("/orders", {}, shapes.OrderPage, ORDER_PAGE):
+        for page in self._pages("/orders", {}, shapes.OrderPage, NEWEST_ORDERS):
             if not page.data and page.pagination.total > len(rows):
                 raise OutsideFailure("malformed", f"/orders tells {page.pagination.total} rows and shows none")
             found = [row.model() for row in page.data]
@@ -161,10 +162,12 @@ class SimpleApi:
             log.warning("list shifted while it was walked", extra={"list": path, "totals": totals, "rows": len(rows)})
         raise OutsideFailure("malformed", f"{path} tells {totals[-1]} rows and shows {len(rows)}")
 
-    def _pages(self, path: str, query: dict[str, Any], shape: type[Any], limit: int) -> Iterator[Any]:
-        offset = 0
+    def _pages(self, path: str, query: dict[str, Any], shape: type[Any], first: int) -> Iterator[Any]:
+        """The pages of a list; first: rows on the first one."""
+        offset, limit = 0, first
         for _ in range(MOST_PAGES):
             answer = self._get(path, path, {**query, "offset": offset, "limit": limit})
+            limit = PAGE
             page = decoded(answer.body, shape)
             yield page
             offset += len(page.data)

@@ -10,9 +10,15 @@ from sqlalchemy.engine import make_url
 
 from deploy.migrations.rights import ROLES
 
-# Any number of our own: two migrations of one cluster wait for each other.
+# Any number of our own: two migrations of one database wait for each other.
 _LOCK = 7_426_001
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+# PostgreSQL refuses ("tuple concurrently updated") to alter a role that another transaction has just altered.
+_SIGN_IN_WITH = """DO $$ BEGIN FOR try IN 1..50 LOOP
+    BEGIN ALTER ROLE {} PASSWORD {}; RETURN;
+    EXCEPTION WHEN internal_error THEN PERFORM pg_sleep(0.1); END;
+END LOOP; RAISE EXCEPTION 'the roles are being altered all the time'; END $$"""
 
 
 def migrate(url: str, role_password: str = "") -> None:
@@ -22,8 +28,9 @@ def migrate(url: str, role_password: str = "") -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         _make_roles(connection, role_password)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     engine.dispose()
@@ -38,4 +45,4 @@ def _make_roles(connection: Connection, password: str) -> None:
         )
         cursor.execute(create.format(sql.Identifier(role)))
         if password:
-            cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
+            cursor.execute(sql.SQL(_SIGN_IN_WITH).format(sql.Identifier(role), sql.Literal(password)))

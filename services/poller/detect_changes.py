@@ -1,10 +1,10 @@
 """(known, snapshot) -> events: what changed in ODIN since the subscription was last read whole.
 
 Nothing here lowers a count on a missing answer: what a read does not show is only named as missing. It disappears when a
-direct read has shown it missing in so many whole polls (see disappear).
+direct read has shown it missing in so many whole polls (see confirm_missing.py).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from domain.events import (
     Event,
     ResourceCostChanged,
     ResourceCountChanged,
-    ResourceDisappeared,
     ResourceDiscovered,
     ResourceRenamed,
     SubscriptionObserved,
@@ -87,22 +86,6 @@ def detect_changes(known: KnownSubscription | None, snapshot: Snapshot, names: N
 def detect_gone(known: KnownSubscription) -> Detected:
     """What a direct read says that finds no subscription of this id."""
     return Detected((), tuple(each.key for each in known.live_resources), "the marketplace has no such subscription")
-
-
-def disappear(
-    known: KnownSubscription, missing: Collection[ResourceInCompany], names: Names, reason: str, ended_after: int
-) -> tuple[ResourceDisappeared, ...]:
-    """The resources that are gone for certain: with this poll they were missing in ended_after whole polls in a row."""
-    return tuple(
-        ResourceDisappeared(
-            **names.of(known.row, each.company_id, each.resource.resource_id, each.resource.name),
-            previous_count=each.resource.count,
-            reason=reason,
-            confirmed_by_polls=each.missing_polls + 1,
-        )
-        for each in known.live_resources
-        if each.key in missing and each.missing_polls + 1 >= ended_after
-    )
 
 
 def detect_company_change(known: Company | None, company: Company, connection_id: ConnectionId) -> Event | None:

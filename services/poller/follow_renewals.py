@@ -7,10 +7,12 @@ successors, or one for two ended subscriptions, are for a person.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from domain.events import SubscriptionRenewalUnclear, SubscriptionRenewed
 from domain.keys import SubscriptionId
+from services.poller.detect_changes import Names
 from services.poller.known_model import KnownResource, KnownSubscription, State
 
 # A successor begins on the day the old one ends; the marketplace's days have no zone, and it may be late by a weekend.
@@ -66,6 +68,45 @@ def follow_renewals(company: Sequence[KnownSubscription]) -> tuple[list[Renewal]
         elif ended.state is State.CONFIRMING:
             unclear.append(UnclearRenewal(ended, tuple(each.subscription.row.subscription_id for each in candidates)))
     return renewals, unclear
+
+
+def renewal_event(renewal: Renewal | UnclearRenewal, names: Names) -> SubscriptionRenewed | SubscriptionRenewalUnclear:
+    """The event that tells of it."""
+    row = renewal.ended.row
+    if isinstance(renewal, UnclearRenewal):
+        return SubscriptionRenewalUnclear(
+            connection_id=names.connection_id,
+            company_id=row.company_id,
+            company_name=names.company(row.company_id),
+            subscription_id=row.subscription_id,
+            subscription_name=row.name,
+            candidates=renewal.candidates,
+        )
+    return SubscriptionRenewed(
+        connection_id=names.connection_id,
+        company_id=row.company_id,
+        company_name=names.company(row.company_id),
+        previous_subscription_id=row.subscription_id,
+        subscription_id=renewal.successor.row.subscription_id,
+        subscription_name=renewal.successor.row.name,
+        evidence=renewal.evidence,
+    )
+
+
+def after_renewal(renewal: Renewal | UnclearRenewal) -> list[KnownSubscription]:
+    """Both subscriptions after the renewal: what the new one continues has ended without disappearing."""
+    ended = renewal.ended
+    if isinstance(renewal, UnclearRenewal):
+        return [replace(ended, state=State.HELD)]
+    successor = renewal.successor
+    continued = {each.resource.resource_id for each in successor.live_resources}
+    parts = tuple(
+        replace(each, ended=True) if each.resource.resource_id in continued else each for each in ended.resources
+    )
+    after = replace(ended, resources=parts, continued_by=successor.row.subscription_id)
+    if not after.live_resources:
+        after = replace(after, state=State.ENDED)
+    return [after, replace(successor, continues=ended.row.subscription_id)]
 
 
 def _has_ended(known: KnownSubscription) -> bool:

@@ -15,10 +15,11 @@ import msgspec
 import orjson
 from sqlalchemy import Connection, Row
 
-from domain.keys import CompanyId, ConnectionId, MspId, ResourceId, ResourceKey, SubscriptionId
+from domain.keys import CompanyId, SubscriptionId
 from domain.money import Money
 from services.poller.choose_reads import LastRead
 from services.poller.known_model import KnownResource, KnownSubscription, State
+from services.poller.place import Place
 from services.poller.sources.port import Company, Resource, Snapshot, SubscriptionRow
 
 _SUBSCRIPTION_COLUMNS = """subscription_id text, company_id text, name text, status text, usage_based boolean,
@@ -29,37 +30,6 @@ _RESOURCE_COLUMNS = """subscription_id text, company_id text, resource_id text, 
     cost_amount numeric, cost_currency text, price_amount numeric, price_currency text, mpn text, vendor text,
     vendor_subscription_id text, usage_based boolean, missing_polls integer, ended boolean, stream_version bigint"""
 _encoder = msgspec.msgpack.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One marketplace connection of one MSP: where rows and streams belong."""
-
-    msp_id: MspId
-    connection_id: ConnectionId
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """The first two columns of every table, as statement parameters."""
-        return {"msp_id": self.msp_id, "connection_id": self.connection_id}
-
-    def company_stream(self, company_id: str) -> str:
-        """The stream of a company."""
-        return f"company/{_joined(self.connection_id, company_id)}"
-
-    def subscription_stream(self, subscription_id: str) -> str:
-        """The stream of a subscription."""
-        return f"subscription/{_joined(self.connection_id, subscription_id)}"
-
-    def resource_stream(self, company_id: CompanyId, subscription_id: SubscriptionId, resource_id: ResourceId) -> str:
-        """The stream of a resource."""
-        key = ResourceKey(self.msp_id, self.connection_id, company_id, subscription_id, resource_id)
-        return f"resource/{str(key).partition('/')[2]}"
-
-    @property
-    def poll_stream(self) -> str:
-        """The stream of the connection's polls."""
-        return f"poll/{_joined(self.connection_id)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +207,6 @@ def _exactly(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     raise TypeError(f"{type(value).__name__} has no place in a row")
-
-
-def _joined(*parts: str) -> str:
-    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
 def _subscription(row: Row[Any], resources: list[KnownResource]) -> KnownSubscription:

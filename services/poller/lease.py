@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from plumbing.clock import Clock
-from services.poller.known import Place
+from services.poller.place import Place
 
 # Longer than the longest single call; renewed with each batch and each minute.
 HELD = timedelta(minutes=6)

@@ -21,7 +21,7 @@ from domain.events import (
     SubscriptionRenewed,
 )
 from plumbing import event_log, logs
-from services.poller.known import Place
+from services.poller.place import Place
 
 
 class Record:

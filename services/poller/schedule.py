@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine
 from plumbing import outbox, setup
 from plumbing.clock import Clock
 from plumbing.setup import OutsideConnection
-from services.poller.known import Place
 from services.poller.lease import add_connections
+from services.poller.place import Place
 
 QUEUE = "poller.polls"
 DEFAULT_POLL_SECONDS = 300

@@ -5,33 +5,30 @@ together, and both its events belong into one append.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from domain.events import Event, SubscriptionObserved, SubscriptionRenewalUnclear, SubscriptionRenewed
+from domain.events import Event
 from domain.keys import CompanyId, SubscriptionId
 from plumbing.clock import Clock
 from services.poller import known as rows
+from services.poller.confirm_missing import Missing, confirm_missing
 from services.poller.detect_changes import (
     Detected,
     Names,
-    ResourceInCompany,
     detect_changes,
     detect_company_change,
     detect_gone,
-    disappear,
     renamed_with_company,
 )
-from services.poller.follow_renewals import Renewal, UnclearRenewal, follow_renewals
+from services.poller.follow_renewals import Renewal, UnclearRenewal, after_renewal, follow_renewals, renewal_event
 from services.poller.known import Loaded, ReadPrints
 from services.poller.known_model import KnownSubscription, State, known_after, known_after_gone
 from services.poller.lease import Lease
 from services.poller.record import Record
 from services.poller.sources.port import Company, Snapshot
-
-NOT_FOUND = "not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +40,6 @@ class Result:
     row_print: str
     snapshot: Snapshot | None
     read_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Living resources that a direct read of this poll did not show. gone: nor the subscription itself."""
-
-    resources: tuple[ResourceInCompany, ...]
-    reason: str
-    gone: bool
 
 
 @dataclass(slots=True)
@@ -127,7 +115,7 @@ class Store:
             known = loaded.subscriptions[subscription_id]
             if known.state is not State.CONFIRMING or known.row.company_id in broken:
                 continue
-            after, events = _confirmed(known, missing, Names(self._place.connection_id, names), ended_after)
+            after, events = confirm_missing(known, missing, Names(self._place.connection_id, names), ended_after)
             record.add(events)
             changed.append(after)
         self._write(connection, record, loaded, changed)
@@ -163,9 +151,11 @@ class Store:
                 written.add(result.subscription_id)
         for company_id in sorted({after[each].row.company_id for each in written} - set(broken)):
             company = [each for each in after.values() if each.row.company_id == company_id]
-            for renewal in _renewals(company):
-                record.add([_renewal_event(renewal, names)])
-                for known in _followed(renewal):
+            renewals, unclear = follow_renewals(company)
+            told: list[Renewal | UnclearRenewal] = [*renewals, *unclear]
+            for renewal in told:
+                record.add([renewal_event(renewal, names)])
+                for known in after_renewal(renewal):
                     after[known.row.subscription_id] = known
                     written.add(known.row.subscription_id)
         self._write(connection, record, loaded, [after[each] for each in sorted(written)])
@@ -198,91 +188,3 @@ class Store:
         rows.put_subscriptions(connection, self._place, changed, loaded.prints, record.versions)
         record.append(connection, self._clock.now())
         self.tally.changes += len(record)
-
-
-def _confirmed(
-    known: KnownSubscription, missing: Missing, names: Names, ended_after: int
-) -> tuple[KnownSubscription, list[Event]]:
-    still = {key for key in missing.resources if key in {each.key for each in known.live_resources}}
-    gone: list[Event] = list(disappear(known, still, names, missing.reason, ended_after))
-    parts = tuple(
-        replace(
-            each,
-            missing_polls=each.missing_polls + 1,
-            ended=each.missing_polls + 1 >= ended_after,
-        )
-        if each.key in still
-        else each
-        for each in known.resources
-    )
-    after = replace(known, resources=parts)
-    waits = any(each.missing_polls and not each.ended for each in parts)
-    if waits:
-        return after, gone
-    if known.ended_on is None:
-        return replace(after, state=State.LIVE), gone
-    if missing.gone:
-        after = replace(after, row=replace(known.row, status=NOT_FOUND))
-        gone.append(_observed_gone(known, names))
-    return replace(after, state=State.ENDED), gone
-
-
-def _observed_gone(known: KnownSubscription, names: Names) -> SubscriptionObserved:
-    row = known.row
-    return SubscriptionObserved(
-        connection_id=names.connection_id,
-        company_id=row.company_id,
-        company_name=names.company(row.company_id),
-        subscription_id=row.subscription_id,
-        subscription_name=row.name,
-        previous_subscription_name=row.name,
-        status=NOT_FOUND,
-        previous_status=row.status,
-        billing_period=row.billing_period,
-        subscription_period=row.subscription_period,
-        renewal_date=row.renewal_date,
-        renews=row.renews,
-    )
-
-
-def _renewals(company: Sequence[KnownSubscription]) -> list[Renewal | UnclearRenewal]:
-    renewals, unclear = follow_renewals(company)
-    return [*renewals, *unclear]
-
-
-def _renewal_event(renewal: Renewal | UnclearRenewal, names: Names) -> Event:
-    row = renewal.ended.row
-    if isinstance(renewal, UnclearRenewal):
-        return SubscriptionRenewalUnclear(
-            connection_id=names.connection_id,
-            company_id=row.company_id,
-            company_name=names.company(row.company_id),
-            subscription_id=row.subscription_id,
-            subscription_name=row.name,
-            candidates=renewal.candidates,
-        )
-    return SubscriptionRenewed(
-        connection_id=names.connection_id,
-        company_id=row.company_id,
-        company_name=names.company(row.company_id),
-        previous_subscription_id=row.subscription_id,
-        subscription_id=renewal.successor.row.subscription_id,
-        subscription_name=renewal.successor.row.name,
-        evidence=renewal.evidence,
-    )
-
-
-def _followed(renewal: Renewal | UnclearRenewal) -> list[KnownSubscription]:
-    """Both subscriptions after the renewal: what the new one continues has ended without disappearing."""
-    ended = renewal.ended
-    if isinstance(renewal, UnclearRenewal):
-        return [replace(ended, state=State.HELD)]
-    successor = renewal.successor
-    continued = {each.resource.resource_id for each in successor.live_resources}
-    parts = tuple(
-        replace(each, ended=True) if each.resource.resource_id in continued else each for each in ended.resources
-    )
-    after = replace(ended, resources=parts, continued_by=successor.row.subscription_id)
-    if not after.live_resources:
-        after = replace(after, state=State.ENDED)
-    return [after, replace(successor, continues=ended.row.subscription_id)]

@@ -15,9 +15,9 @@ from plumbing.settings import OutsideSettings
 from plumbing.setup import OutsideConnection
 from services.poller import schedule
 from services.poller.explain import Explained, explain_set_up
-from services.poller.known import Place
 from services.poller.lease import Lease, LeaseLost, take_lease
 from services.poller.opening import BadSetUp, budget_of, opened
+from services.poller.place import Place
 from services.poller.poll import Poll, Run, claim_poll, finished, record_failure
 
 log = logging.getLogger(__name__)

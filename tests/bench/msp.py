@@ -22,7 +22,7 @@ from plumbing.secrets import public_key_of
 from plumbing.settings import OutsideSettings
 from services.mapping import operations
 from services.mapping.wishes import Ask, parse_wishes
-from services.poller.known import Place
+from services.poller.place import Place
 from services.poller.work import PollWork, do_poll
 from services.psa_writer.catalogue import read_catalogue
 from services.psa_writer.outside import opener

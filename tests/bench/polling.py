@@ -14,8 +14,9 @@ from domain.keys import CompanyId, ResourceId, SubscriptionId
 from domain.money import Money
 from plumbing.database import make_engine
 from services.poller import known
-from services.poller.known import Place, ReadPrints
+from services.poller.known import ReadPrints
 from services.poller.known_model import known_after
+from services.poller.place import Place
 from services.poller.sources.port import Resource, Snapshot, SubscriptionRow
 from tests.bench.append import MSP
 from tests.bench.generate import FIRST_MOMENT, RESOURCES, odin_names

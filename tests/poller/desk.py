@@ -22,7 +22,7 @@ from plumbing.database import make_engine
 from plumbing.house import House
 from plumbing.secrets import new_key_pair, public_key_of, seal
 from plumbing.settings import OutsideSettings
-from services.poller.known import Place
+from services.poller.place import Place
 from services.poller.sources import simple_api
 from services.poller.work import PollWork, do_poll
 from tests.msps import add_msp

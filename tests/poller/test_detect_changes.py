@@ -15,11 +15,11 @@ from domain.events import (
     SubscriptionObserved,
 )
 from domain.money import Money
+from services.poller.confirm_missing import disappear
 from services.poller.detect_changes import (
     detect_changes,
     detect_company_change,
     detect_gone,
-    disappear,
     renamed_with_company,
 )
 from services.poller.known_model import KnownSubscription, State, known_after

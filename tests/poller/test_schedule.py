@@ -8,7 +8,7 @@ from sqlalchemy import text
 from deploy.sandbox.odin import OdinAccount
 from domain.events import PollCompleted
 from domain.keys import ConnectionId, MspId
-from services.poller.known import Place
+from services.poller.place import Place
 from services.poller.schedule import next_slot, put_due_polls
 from services.poller.work import PollWork, do_poll
 from tests.poller.desk import Desk, save

@@ -19,6 +19,7 @@ from services.poller.sources.port import Company, Order, OrderRow, Resource, Sna
 
 # Usage is billed by what was used, so such a resource has no count that a PSA could be levelled to.
 USAGE_BASED = "chargeExternalRating"
+UNKNOWN = "unknown"
 _EXACT_NUMBER = re.compile(rb'("?)(-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?)\1')
 _ABSENT = (b"", b"null")
 # A price of a unit beyond this is a fault of the sender.
@@ -41,12 +42,12 @@ class CompanyShape(msgspec.Struct):
     """A row of /customers."""
 
     id: str
-    name: str
-    status: str = "unknown"
+    name: str | None = None
+    status: str | None = None
 
     def model(self) -> Company:
         """The company."""
-        return Company(CompanyId(_id(self.id)), _text(self.name), _text(self.status))
+        return Company(CompanyId(_id(self.id)), _text(self.name or self.id), _text(self.status or UNKNOWN))
 
 
 class SubscriptionShape(msgspec.Struct, rename="camel"):
@@ -54,7 +55,7 @@ class SubscriptionShape(msgspec.Struct, rename="camel"):
 
     id: str
     customer_id: str
-    status: str
+    status: str | None = None
     name: str | None = None
     renewal_status: bool | None = None
     billing_model: str | None = None
@@ -70,7 +71,7 @@ class SubscriptionShape(msgspec.Struct, rename="camel"):
             subscription_id=SubscriptionId(_id(self.id)),
             company_id=CompanyId(_id(self.customer_id)),
             name=_text(self.name or self.id),
-            status=_text(self.status),
+            status=_text(self.status or UNKNOWN),
             usage_based=self.billing_model == USAGE_BASED,
             billing_period=_period(self.billing_period),
             subscription_period=_period(self.subscription_period),

@@ -12,7 +12,7 @@ from itertools import accumulate, islice
 from random import Random
 
 import click
-from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from domain.envelope import NewEvent
 from domain.events import ResourceCountChanged
@@ -29,6 +29,7 @@ from domain.keys import (
 )
 from plumbing import event_log
 from plumbing.database import make_engine
+from tests.msps import add_msp
 
 MSPS = tuple(MspId(f"bench-{number}") for number in range(40))
 FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -95,21 +96,19 @@ def count_changes(seed: int, links: int, how_many: int) -> Iterator[NewEvent]:
         )
 
 
-@click.command(help=(__doc__ or "").replace("\n\n", "\n\n\b\n", 1))
+@click.command(help="Fill the log of a new MSP with count changes over its links, by Zipf's law.")
 @click.option("--database", "url", required=True, help="URL of a migrated database that may be filled.")
 @click.option("--events", default=10_000, show_default=True, type=click.IntRange(1, 10_000_000), help="How many.")
 @click.option("--links", default=20_000, show_default=True, type=click.IntRange(1), help="Over how many links.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same events.")
 @click.option("--msp", "msp_id", default="bench", show_default=True, help="The MSP whose log they go to; made anew.")
 def main(url: str, events: int, links: int, seed: int, msp_id: str) -> None:
-    """Fills a log by COPY, 5,000 events a commit."""
+    """By COPY, 5,000 events a commit."""
     engine = make_engine(url, "trueup generate", statement_seconds=600)
-    with engine.begin() as connection:
-        made = connection.execute(
-            text("INSERT INTO log.heads (msp_id) VALUES (:msp_id) ON CONFLICT DO NOTHING"), {"msp_id": msp_id}
-        ).rowcount
-        if not made:
-            raise click.ClickException(f"there is an MSP {msp_id!r} already: name another with --msp")
+    try:
+        add_msp(engine, msp_id)
+    except IntegrityError:
+        raise click.ClickException(f"there is an MSP {msp_id!r} already: name another with --msp") from None
     begun = time.perf_counter()
     coming = count_changes(seed, links, events)
     with click.progressbar(length=events, label=f"{events:,} events") as progress:

@@ -1,11 +1,10 @@
 """Requests and relations in the log -> the writer's own rows, and work for whoever posts; decided where they are kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, text
+from sqlalchemy.dialects.postgresql import insert
 
 from domain.codec import encode
 from domain.envelope import Envelope
@@ -20,6 +19,7 @@ from domain.keys import ConnectionId, MspId
 from plumbing import outbox
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
+from services.psa_writer import tables
 
 TYPES = tuple(
     event.type for event in (AdjustmentRequested, AdjustmentSuperseded, RelationSet, RelationCleared, ConnectionSaved)
@@ -28,15 +28,17 @@ POSTS, CATALOGUE = "psa_writer.posts", "psa_writer.catalogue"
 
 
 def reactor(clock: Clock) -> Reactor:
-    """The consumer that keeps open requests and live relations."""
+    """The consumer that keeps open requests and live relations: a few statements for a slice, however many events it has."""
 
     def react(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
         now = clock.now()
-        for envelope in envelopes:
-            keep = _KEEPERS[type(envelope.event)]
-            keep(connection, envelope, now)
-        put_work(connection, POSTS, msp_id, _to_post(envelopes), now, envelopes[-1].correlation_id)
-        put_work(connection, CATALOGUE, msp_id, _to_read(envelopes), now, envelopes[-1].correlation_id)
+        _keep_relations(connection, msp_id, envelopes)
+        _keep_requests(connection, msp_id, envelopes, now)
+        saved = _saved_connections(envelopes)
+        _look_at_once(connection, msp_id, saved)
+        wanted = {e.event.psa_connection_id for e in envelopes if isinstance(e.event, AdjustmentRequested)}
+        put_work(connection, POSTS, msp_id, sorted(wanted | saved), now, envelopes[-1].correlation_id)
+        put_work(connection, CATALOGUE, msp_id, sorted(saved), now, envelopes[-1].correlation_id)
 
     return Reactor("requests", "psa_writer", TYPES, react)
 
@@ -56,101 +58,83 @@ def put_work(
         outbox.put(connection, queue, bodies, correlation_id=correlation_id, put_at=now)
 
 
-def _to_post(envelopes: list[Envelope]) -> list[ConnectionId]:
-    wanted = {e.event.psa_connection_id for e in envelopes if isinstance(e.event, AdjustmentRequested)}
-    return sorted(wanted | set(_to_read(envelopes)))
+def _keep_relations(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
+    """What each relation of the slice ends as."""
+    last = {e.event.relation_id: e.event for e in envelopes if isinstance(e.event, RelationSet | RelationCleared)}
+    if not last:
+        return
+    mine = (tables.relations.c.msp_id == msp_id) & tables.relations.c.relation_id.in_(list(last))
+    connection.execute(delete(tables.relations).where(mine))
+    live = [event for event in last.values() if isinstance(event, RelationSet)]
+    if live:
+        connection.execute(
+            insert(tables.relations),
+            [
+                {
+                    "msp_id": msp_id,
+                    "relation_id": event.relation_id,
+                    "connection_id": event.psa_connection_id,
+                    "psa_product_id": event.psa_product_id,
+                }
+                for event in live
+            ],
+        )
 
 
-def _to_read(envelopes: list[Envelope]) -> list[ConnectionId]:
-    saved = (e.event for e in envelopes if isinstance(e.event, ConnectionSaved))
-    return sorted({event.connection_id for event in saved if event.kind == "autotask"})
-
-
-def _requested(connection: Connection, envelope: Envelope, now: datetime) -> None:
-    event: Any = envelope.event
-    key = {
-        "msp_id": envelope.msp_id,
-        "request_id": event.request_id,
-        "connection_id": event.psa_connection_id,
-        "product_id": event.psa_product_id,
-    }
-    # A newer wish replaces an older one even when the word of its superseding comes later.
-    connection.execute(
-        text(
-            """UPDATE psa_writer.requests SET state = 'superseded' WHERE msp_id = :msp_id
-               AND connection_id = :connection_id AND psa_product_id = :product_id AND state NOT IN ('done', 'superseded')"""
-        ),
-        key,
-    )
-    connection.execute(
-        text(
-            """INSERT INTO psa_writer.requests (msp_id, request_id, connection_id, psa_agreement_id, psa_product_id,
-                   position, correlation_id, wish, state, next_try_at)
-               VALUES (:msp_id, :request_id, :connection_id, :agreement_id, :product_id, :position, :correlation_id,
-                   CAST(:wish AS jsonb), 'planned', :now) ON CONFLICT DO NOTHING"""
-        ),
-        key
-        | {
-            "agreement_id": event.psa_agreement_id,
+def _keep_requests(connection: Connection, msp_id: MspId, envelopes: list[Envelope], now: datetime) -> None:
+    """New requests, the last of each product open. It replaces an older one even when the word of its superseding comes in a
+    later slice."""
+    asked = [(e, e.event) for e in envelopes if isinstance(e.event, AdjustmentRequested)]
+    last = {(event.psa_connection_id, event.psa_product_id): event.request_id for _, event in asked}
+    replaced = {e.event.request_id for e in envelopes if isinstance(e.event, AdjustmentSuperseded)}
+    for connection_id in sorted({of for of, _ in last}):
+        connection.execute(
+            text(
+                """UPDATE psa_writer.requests SET state = 'superseded' WHERE msp_id = :m AND connection_id = :c
+                   AND psa_product_id = ANY(:ids) AND state NOT IN ('done', 'superseded')"""
+            ),
+            {"m": msp_id, "c": connection_id, "ids": [product_id for of, product_id in last if of == connection_id]},
+        )
+    newest = set(last.values())
+    rows = [
+        {
+            "msp_id": msp_id,
+            "request_id": event.request_id,
+            "connection_id": event.psa_connection_id,
+            "psa_agreement_id": event.psa_agreement_id,
+            "psa_product_id": event.psa_product_id,
             "position": envelope.position,
             "correlation_id": envelope.correlation_id,
-            "wish": orjson.dumps(encode(event)).decode(),
-            "now": now,
-        },
-    )
+            "wish": encode(event),
+            "state": "planned" if event.request_id in newest else "superseded",
+            "next_try_at": now,
+        }
+        for envelope, event in asked
+    ]
+    if rows:
+        connection.execute(insert(tables.requests).on_conflict_do_nothing(), rows)
+    if replaced:
+        connection.execute(
+            text(
+                """UPDATE psa_writer.requests SET state = 'superseded'
+                   WHERE msp_id = :m AND request_id = ANY(:ids) AND state NOT IN ('done', 'superseded')"""
+            ),
+            {"m": msp_id, "ids": sorted(replaced)},
+        )
 
 
-def _superseded(connection: Connection, envelope: Envelope, _now: datetime) -> None:
-    event: Any = envelope.event
-    connection.execute(
-        text(
-            """UPDATE psa_writer.requests SET state = 'superseded'
-               WHERE msp_id = :msp_id AND request_id = :request_id AND state <> 'done'"""
-        ),
-        {"msp_id": envelope.msp_id, "request_id": event.request_id},
-    )
+def _saved_connections(envelopes: list[Envelope]) -> set[ConnectionId]:
+    saved = (e.event for e in envelopes if isinstance(e.event, ConnectionSaved))
+    return {event.connection_id for event in saved if event.kind == "autotask"}
 
 
-def _set(connection: Connection, envelope: Envelope, _now: datetime) -> None:
-    event: Any = envelope.event
-    connection.execute(
-        text(
-            """INSERT INTO psa_writer.relations (msp_id, relation_id, connection_id, psa_product_id)
-               VALUES (:msp_id, :relation_id, :connection_id, :product_id) ON CONFLICT DO NOTHING"""
-        ),
-        {
-            "msp_id": envelope.msp_id,
-            "relation_id": event.relation_id,
-            "connection_id": event.psa_connection_id,
-            "product_id": event.psa_product_id,
-        },
-    )
-
-
-def _cleared(connection: Connection, envelope: Envelope, _now: datetime) -> None:
-    event: Any = envelope.event
-    connection.execute(
-        text("DELETE FROM psa_writer.relations WHERE msp_id = :msp_id AND relation_id = :relation_id"),
-        {"msp_id": envelope.msp_id, "relation_id": event.relation_id},
-    )
-
-
-def _saved(connection: Connection, envelope: Envelope, _now: datetime) -> None:
+def _look_at_once(connection: Connection, msp_id: MspId, saved: set[ConnectionId]) -> None:
     """A PSA connection that was saved is looked at at once, whatever pause its last failure left."""
-    event: Any = envelope.event
-    connection.execute(
-        text(
-            """UPDATE psa_writer.connections SET paused_until = NULL, next_catalogue_at = NULL
-               WHERE msp_id = :msp_id AND connection_id = :connection_id"""
-        ),
-        {"msp_id": envelope.msp_id, "connection_id": event.connection_id},
-    )
-
-
-_KEEPERS: dict[type, Callable[[Connection, Envelope, datetime], None]] = {
-    AdjustmentRequested: _requested,
-    AdjustmentSuperseded: _superseded,
-    RelationSet: _set,
-    RelationCleared: _cleared,
-    ConnectionSaved: _saved,
-}
+    if saved:
+        connection.execute(
+            text(
+                """UPDATE psa_writer.connections SET paused_until = NULL, next_catalogue_at = NULL
+                   WHERE msp_id = :m AND connection_id = ANY(:ids)"""
+            ),
+            {"m": msp_id, "ids": sorted(saved)},
+        )

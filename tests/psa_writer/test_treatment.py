@@ -284,6 +284,26 @@ def test_a_fault_in_our_own_client_leaves_the_outcome_unknown_and_is_read_back(w
     assert len(writing.desk.ledger(line)) == len(writing.told(AdjustmentPosted)) == 1
 
 
+def test_an_edit_between_the_two_looks_puts_the_decision_off(writing: Writing) -> None:
+    # given an unknown outcome, and someone who edits between the two readings that shall decide it
+    save_connection(writing.engine, writing.msp_id, writing.desk, mid_period_rows="total")
+    line = writing.add_product(4)
+    writing.request(line, 12)
+    writing.desk.faults.script("reset", "create", when="after")
+    writing.work()
+    writing.wait(100)
+    writer = writing.writer()
+    edits = once(lambda: writing.desk.edit_units(line, 9, TODAY + timedelta(2)))
+
+    # when
+    writing.work(Writer(**{**vars(writer), "rest": lambda _seconds: edits()}))
+
+    # then neither reading is believed alone; the next two agree, and the units come to the target
+    assert (writing.intents(), writing.told(AdjustmentPosted)) == (["sent"], [])
+    writing.settle(200)
+    assert writing.units(line, AUGUST) == 12
+
+
 def test_a_create_that_comes_too_late_to_be_sent_is_not_sent(writing: Writing) -> None:
     # given a machine that sleeps between the mark and the send
     line = writing.add_product(4)

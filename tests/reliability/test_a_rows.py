@@ -71,6 +71,28 @@ def test_a2_a_time_out_before_the_commit_posts_once_later_for_the_same_day(writi
     assert writing.desk.calls.count("create") == 2
 
 
+def test_a2_nothing_new_leaves_for_the_agreement_while_an_effect_may_still_come(writing: Writing) -> None:
+    # given a post whose answer is lost, and two newer wishes on its agreement
+    agreement = writing.add_agreement()
+    line, other = writing.add_product(4, agreement, "mail"), writing.add_product(4, agreement, "backup")
+    writing.request(line, 12)
+    writing.desk.faults.script("reset", "create", when="before")
+    writing.work()
+    writing.request(line, 14)
+    writing.request(other, 5)
+
+    # when its effect comes late, but within the PSA's longest execution
+    writing.settle(60)
+    assert writing.desk.calls.count("create") == 1
+    writing.desk.database.engine.adjust(_wish(line, 8), _api())
+    writing.settle(200)
+
+    # then the newer wishes were planned from what it left
+    assert (writing.units(line, AUGUST), writing.units(other)) == (14, 5)
+    assert [(change, day) for _, change, day, _ in writing.posted() if day == TODAY] == [(8, TODAY), (1, TODAY)]
+    assert sum(each.unit_change for each in writing.desk.ledger(line)) == 10
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     "fault", ["reset", "bad_gateway", "gateway_timeout", "empty", "truncated", "cut_off", "control_character"]

@@ -8,7 +8,8 @@ import psycopg2
 import pytest
 
 from deploy.servers import ServerError
-from deploy.servers.postgres import EmbeddedPostgres, GivenPostgres, create_database, find_postgres
+from deploy.servers.postgres import EmbeddedPostgres, GivenPostgres, create_database, find_postgres, server_account
+from deploy.servers.process import Detached
 from tests.servers import with_path
 
 
@@ -62,24 +63,31 @@ def test_a_stop_does_not_wait_for_clients_that_stay(own_postgres: EmbeddedPostgr
         # when
         own_postgres.stop()
 
-        # then
+        # then: it was neither waited for nor killed
         assert not own_postgres.is_running()
+        assert "database system is shut down" in own_postgres.log.read_text()
         with pytest.raises(psycopg2.OperationalError):
             client.cursor().execute("SELECT 1")
 
 
-def test_a_lock_file_that_names_a_stranger_does_not_keep_the_server_down(own_postgres: EmbeddedPostgres) -> None:
-    # given: the server died, and its process id belongs to somebody else by now
-    data = own_postgres.folder / "data"
-    lock = (data / "postmaster.pid").read_text().splitlines()
+def test_a_lock_file_that_names_a_stranger_does_not_keep_the_server_down(
+    own_postgres: EmbeddedPostgres, own_folder: Path
+) -> None:
+    # given: the server died, and its process id belongs to another program of the same account by now
+    stranger = Detached(own_folder / "stranger.pid")
+    pid = stranger.start(["sleep", "600"], own_folder / "stranger.log", os.environ, Path("/"), server_account())
+    lock = own_postgres.folder / "data" / "postmaster.pid"
+    lines = lock.read_text().splitlines()
     own_postgres.kill()
-    (data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lock[1:]]) + "\n")
+    lock.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
 
     # when
     own_postgres.start()
 
     # then
     assert own_postgres.is_running()
+    assert stranger.is_running()
+    stranger.kill()
 
 
 def test_a_folder_the_server_cannot_use_is_named_with_the_reason(own_folder: Path) -> None:

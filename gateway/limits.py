@@ -1,11 +1,11 @@
-"""A parsed document -> nothing when it is modest, else a refusal: depth, fields, aliases, repeats and rounds of fragments.
+"""A parsed document -> nothing when it is modest, else a refusal: depth, fields, aliases, repeats, fragments and their rounds.
 
 This runs before validation, because the rules of GraphQL itself take time that grows with the square of some of these.
 Fragments are measured once each, so a document costs what it is long, not what it unfolds to.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphql import (
     DocumentNode,
@@ -25,6 +25,7 @@ MOST_FIELDS = 300
 MOST_ALIASES = 20
 MOST_LISTS = 5
 MOST_REPEATS = 4
+MOST_FRAGMENTS = 30
 _INTROSPECTION = ("__schema", "__type")
 
 
@@ -34,6 +35,7 @@ class _Size:
     fields: int = 0
     aliases: int = 0
     top: int = 0
+    fragments: int = 0
 
 
 def refuse_immodest(document: DocumentNode) -> None:
@@ -49,6 +51,7 @@ def refuse_immodest(document: DocumentNode) -> None:
         _at_most(MOST_FIELDS, size.fields, "fields")
         _at_most(MOST_ALIASES, size.aliases, "aliases")
         _at_most(MOST_LISTS, size.top, "top-level fields")
+        _at_most(MOST_FRAGMENTS, size.fragments, "fragments, each time that one is used")
 
 
 class _Measure:
@@ -67,6 +70,7 @@ class _Measure:
             sum(s.fields for s in sizes),
             sum(s.aliases for s in sizes),
             sum(s.top for s in sizes),
+            sum(s.fragments for s in sizes),
         )
 
     def _one(self, part: object, inside: tuple[str, ...]) -> _Size:
@@ -76,9 +80,11 @@ class _Measure:
             if len(inside) + 1 > 4 * DEEPEST:
                 raise _refused(f"{DEEPEST} levels", len(inside))
             below = self.selection(part.selection_set, (*inside, ""))
-            return _Size(below.depth + 1, below.fields + 1, below.aliases + (part.alias is not None), 1)
+            return _Size(
+                below.depth + 1, below.fields + 1, below.aliases + (part.alias is not None), 1, below.fragments
+            )
         if isinstance(part, InlineFragmentNode):
-            return self.selection(part.selection_set, (*inside, ""))
+            return _used(self.selection(part.selection_set, (*inside, "")))
         assert isinstance(part, FragmentSpreadNode)  # noqa: S101 the grammar has no fourth kind
         return self._fragment(part.name.value, inside)
 
@@ -86,10 +92,14 @@ class _Measure:
         if name in inside:
             raise Refusal("TOO_COMPLEX", f"The fragment {name} goes round in a circle.", "Take the circle out.")
         if name not in self._fragments:
-            return _Size()
+            return _used(_Size())
         if name not in self._known:
             self._known[name] = self.selection(self._fragments[name].selection_set, (*inside, name))
-        return self._known[name]
+        return _used(self._known[name])
+
+
+def _used(size: _Size) -> _Size:
+    return replace(size, fragments=size.fragments + 1)
 
 
 def _at_most(limit: int, found: int, what: str) -> None:

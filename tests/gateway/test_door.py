@@ -97,6 +97,7 @@ BOTTOMLESS = "{a" * 333 + "}" * 333
         NESTED,
         EMPTY_DOUBLING,
         BOTTOMLESS,
+        '{ pulse(mspId: "acme") { ' + "... { position } " * 190 + " } }",
         CIRCLE,
         DOUBLING,
         "{ " + " ".join(f'a{n}: pulse(mspId: "acme") {{ position }}' for n in range(60)) + " }",

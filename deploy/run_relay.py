@@ -74,8 +74,10 @@ def main() -> int:
 def _broker(publisher: Publisher, pulse: _Pulse) -> str:
     if publisher.blocked:
         return f"RabbitMQ takes no messages ({publisher.blocked}): free memory or disk there; nothing is lost meanwhile"
+    if pulse.leading and not publisher.connected:
+        return "RabbitMQ is not connected: is it running, and is TRUEUP_RABBITMQ_URL right?"
     silent = time.monotonic() - pulse.beat_at
-    return f"no round has ended for {silent:.0f} s: is RabbitMQ running?" if silent > HUNG_SECONDS / 4 else ""
+    return f"no round has ended for {silent:.0f} s" if silent > HUNG_SECONDS / 4 else ""
 
 
 def _watch(pulse: _Pulse) -> None:

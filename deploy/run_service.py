@@ -26,6 +26,8 @@ from plumbing.logs import start_logging  # noqa: E402
 SERVICES = ("poller", "mapping", "reconciler", "psa_writer", "reporting")
 # Work in hand at SIGTERM gets this long; then its messages go back to their queues.
 GRACE_SECONDS = 25
+# Lost bindings cost no more than the sweeps that stand in for the bells; looking for them may be rarer.
+SWEEPS_A_DECLARATION = 4
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(explain(Exception(fault), given.database_url) + "\n")
         return 1
     house = House(name, engine, Clock(given.clock_file), given)
-    config = broker.config(given.rabbitmq_url, given.retry_seconds, module.WORKERS) | {HOUSE_CONFIG_KEY: house}
+    every = float(given.sweep_seconds) * SWEEPS_A_DECLARATION
+    config = broker.config(given.rabbitmq_url, given.retry_seconds, module.WORKERS, declare_seconds=every)
+    config[HOUSE_CONFIG_KEY] = house
     runner = ServiceRunner(config)
     runner.add_service(module.Service)
     _serve_health(house, config)

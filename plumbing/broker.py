@@ -11,6 +11,7 @@ event handlers cannot ask for quorum queues. So services use consume() of this m
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from plumbing.publisher import BrokerBlocked, Message, Publisher, PublishUnknown
 
 log = logging.getLogger(__name__)
 RETRY_CONFIG_KEY = "TRUEUP_RETRY_SECONDS"
+DECLARE_CONFIG_KEY = "TRUEUP_DECLARE_SECONDS"
 
 
 class BadMessage(Exception):
@@ -75,10 +77,11 @@ class RawMessage(Protocol):
 class QueueConsumer(NamekoQueueConsumer):
     """nameko's consumer thread, with undecoded delivery and acknowledgements that may fail."""
 
+    _next_declared_at = 0.0
+
     def get_consumers(self, consumer_cls: Callable[..., Any], channel: Any) -> Any:
         """Consumers for all entrypoints; their queues and exchanges are declared again if someone deleted them."""
-        retries = self.container.config[RETRY_CONFIG_KEY]
-        topology.declare(self.amqp_uri, [provider.queue for provider in self._providers], retries)
+        self._declare()
         for provider in self._providers:
             consumer = consumer_cls(
                 queues=[provider.queue], on_message=partial(self.handle_message, provider, None), auto_declare=False
@@ -86,6 +89,21 @@ class QueueConsumer(NamekoQueueConsumer):
             consumer.qos(prefetch_count=provider.prefetch or self.prefetch_count)
             self._consumers[provider] = consumer
         return self._consumers.values()
+
+    def on_iteration(self) -> None:
+        """Declares everything again now and then: the broker tells a consumer that its queue was deleted, but nobody that an
+        exchange was, and with it the bindings, so that bells would fall on nobody's ear for ever."""
+        super().on_iteration()
+        if time.monotonic() > self._next_declared_at:
+            try:
+                self._declare()
+            except (OSError, amqp.AMQPError) as error:
+                log.warning("the queues could not be declared again", extra={"reason": str(error)})
+
+    def _declare(self) -> None:
+        self._next_declared_at = time.monotonic() + self.container.config[DECLARE_CONFIG_KEY]
+        retries = self.container.config[RETRY_CONFIG_KEY]
+        topology.declare(self.amqp_uri, [provider.queue for provider in self._providers], retries)
 
     def handle_message(self, provider: "Consumer", _body: None, message: RawMessage) -> None:
         """Hands the undecoded message to its entrypoint in a greenthread of its own."""
@@ -211,11 +229,14 @@ def decoded(message: RawMessage) -> Any:
         raise BadMessage(f"not JSON: {fault}") from fault
 
 
-def config(rabbitmq_url: str, retry_seconds: str, workers: int = 10, heartbeat: int = 30) -> dict[str, Any]:
-    """nameko's configuration for one service process."""
+def config(
+    rabbitmq_url: str, retry_seconds: str, workers: int = 10, heartbeat: int = 30, declare_seconds: float = 60
+) -> dict[str, Any]:
+    """nameko's configuration for one service process. declare_seconds: how often queues and bindings are declared again."""
     return {
         AMQP_URI_CONFIG_KEY: rabbitmq_url,
         RETRY_CONFIG_KEY: [int(pause) for pause in retry_seconds.split(",")],
+        DECLARE_CONFIG_KEY: declare_seconds,
         "ACCEPT": ["json"],
         "max_workers": workers,
         "parent_calls_tracked": 1,

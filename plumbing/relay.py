@@ -9,6 +9,7 @@ in the house waits for it.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,17 +52,21 @@ class Relay:
         self, engine: Engine, publisher: Publisher, clock: Clock, at_step: Callable[[str], None] = lambda _: None
     ) -> None:
         self._engine, self._publisher, self._clock, self._at_step = engine, publisher, clock, at_step
+        self.refused = 0
 
     def round(self) -> int:
         """Sends what waits, once; answers how many messages the broker took. Raises what the broker raises."""
         return self.send_outbox() + self.ring_bells()
 
     def send_outbox(self) -> int:
-        """Publishes the oldest unsent work and marks what was confirmed; a refused row stays, with the reason."""
+        """Publishes the oldest unsent work and marks what was confirmed; a refused row stays, with the reason, and is counted
+        in self.refused until the next time."""
+        self.refused = 0
         with self._engine.begin() as connection:
             rows = connection.execute(
                 text(
-                    """SELECT number, message_id, queue, body, correlation_id FROM queue.outbox WHERE sent_at IS NULL
+                    """SELECT number, message_id, queue, body, correlation_id, refused_reason FROM queue.outbox
+                       WHERE sent_at IS NULL
                        ORDER BY refused_reason IS NOT NULL, number LIMIT :batch FOR UPDATE SKIP LOCKED"""
                 ),
                 {"batch": OUTBOX_BATCH},
@@ -72,13 +77,9 @@ class Relay:
             refused = self._publisher.publish([_work(row) for row in rows])
             self._at_step("outbox published")
             self._mark(connection, [row.number for place, row in enumerate(rows) if place not in refused])
-            for place, reason in refused.items():
-                log.error("work was refused", extra={"queue": rows[place].queue, "reason": reason})
-                connection.execute(
-                    text("UPDATE queue.outbox SET refused_reason = :reason WHERE number = :number"),
-                    {"reason": reason, "number": rows[place].number},
-                )
+            self._keep_refused(connection, [(rows[place], reason) for place, reason in refused.items()])
         self._at_step("outbox marked")
+        self.refused = len(refused)
         sent = len(rows) - len(refused)
         metrics.outbox_sent.inc(sent)
         return sent
@@ -120,6 +121,15 @@ class Relay:
             text("UPDATE queue.outbox SET sent_at = :now, refused_reason = NULL WHERE number = ANY(:numbers)"),
             {"now": self._clock.now(), "numbers": numbers},
         )
+
+    def _keep_refused(self, connection: Connection, refused: list[tuple[Any, str]]) -> None:
+        for row, reason in refused:
+            if row.refused_reason != reason:
+                log.error("work was refused", extra={"queue": row.queue, "reason": reason})
+                connection.execute(
+                    text("UPDATE queue.outbox SET refused_reason = :reason WHERE number = :number"),
+                    {"reason": reason, "number": row.number},
+                )
 
     def _unrung(self) -> list[tuple[MspId, int, int]]:
         with self._engine.connect() as connection:
@@ -220,14 +230,16 @@ def work(
     relay: Relay, dead: DeadLetters, publisher: Publisher, going: Callable[[], bool], declare: Callable[[], None]
 ) -> None:
     """Rounds without end while going() says so; a broker that is away or in alarm is tried again every second."""
-    next_tidy = next_dead = 0.0
-    declared = False
+    next_declare = next_tidy = next_dead = 0.0
     while going():
         try:
-            if not declared:
+            if time.monotonic() > next_declare:
                 declare()
-                declared = True
+                next_declare = math.inf
             sent = relay.round()
+            if relay.refused:
+                # A binding may be missing: an exchange was deleted and came back without it.
+                next_declare = min(next_declare, time.monotonic() + 1)
             if time.monotonic() > next_dead:
                 dead.keep()
                 next_dead = time.monotonic() + 1
@@ -239,7 +251,7 @@ def work(
                 time.sleep(0.05)
         except (OSError, amqp.AMQPError, PublishUnknown, BrokerBlocked) as fault:
             # The topology may be what is missing: someone deleted it, or the broker came back empty.
-            declared = False
+            next_declare = 0.0
             log.warning("RabbitMQ takes nothing now", extra={"reason": str(fault)})
             time.sleep(1)
 

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from random import Random
 from uuid import uuid4
 
+from sqlalchemy import text
+
 from domain.keys import ResourceKey
+from tests.chaos.checker import CONSUMERS
 from tests.house import House, MspHouse
 from tests.waiting import wait_for
 
@@ -45,7 +48,30 @@ class Linked:
     def settle(self, seconds: float) -> None:
         """Waits until every change is told and all is quiet."""
         wait_for(self.told, seconds, every=0.5, what="every change to be told")
-        self.msp.quiet(seconds)
+        try:
+            self.msp.quiet(seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.standing()}") from None
+
+    def standing(self) -> str:
+        """Where the consumers stand and which requests are open, for the message of a failure."""
+        with self.msp.house.engine.connect() as connection:
+            found = [
+                tuple(row)
+                for schema in CONSUMERS
+                for row in connection.execute(
+                    text(
+                        f"""SELECT p.consumer, p.position, h.position, p.stopped_reason FROM {schema}.positions p
+                            JOIN log.heads h USING (msp_id) WHERE msp_id = :m AND p.position < h.position"""
+                    ),
+                    {"m": self.msp.msp_id},
+                )
+            ]
+            kinds = connection.execute(
+                text("SELECT type, count(*) FROM log.events WHERE msp_id = :m GROUP BY 1 ORDER BY 1"),
+                {"m": self.msp.msp_id},
+            ).all()
+        return f"behind: {found}\nevents: {dict(map(tuple, kinds))}"
 
 
 def add_linked(house: House, products: int, *, poll_seconds: int = 86400) -> Linked:

@@ -89,16 +89,30 @@ def test_i9_all_queues_and_exchanges_deleted_while_changes_are_under_way_lose_no
         wait_for(lambda: linked.msp.events("AdjustmentRequested"), what="the changes on their way")
 
         # when
-        delete_everything(rabbitmq, vhost.rpartition("/")[2])
+        name = vhost.rpartition("/")[2]
+        before = bindings(rabbitmq, name)
+        delete_everything(rabbitmq, name)
         linked.change_all(chance)
 
         # then
         linked.settle(90)
-        wait_for(lambda: all_ready(house), 30, what="everything to consume again")
+        wait_for(lambda: bindings(rabbitmq, name) == before, 30, what="every binding to be back")
+        assert all_ready(house)
         assert breaches(linked.msp) == []
 
 
+def bindings(rabbitmq: Rabbitmq, vhost: str) -> set[tuple[str, str, str]]:
+    """(exchange, queue, routing key) of all that we declare."""
+    found = rabbitmq.api("GET", f"bindings/{vhost}").json()
+    return {
+        (each["source"], each["destination"], each["routing_key"])
+        for each in found
+        if each["source"].startswith("trueup.")
+    }
+
+
 def delete_everything(rabbitmq: Rabbitmq, vhost: str) -> None:
+    """Queues first, so that their readers bring all back at once, and then lose their bindings without a word."""
     for queue in rabbitmq.api("GET", f"queues/{vhost}").json():
         rabbitmq.api("DELETE", f"queues/{vhost}/{queue['name']}")
     for exchange in rabbitmq.api("GET", f"exchanges/{vhost}").json():

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 #: Records whose change is stored and told in one transaction.
 _AT_ONCE = 1000
-_LONGEST_READING = 1800.0
+_LONGEST_READING = 900.0
 #: So many readings in a row without a record tell that it is gone.
 _GONE_AFTER = 2
 #: Fewer known records than this may vanish together without a doubt about the reading.

@@ -1,7 +1,7 @@
 """Requests and relations in the log -> the writer's own rows, and work for whoever posts; decided where they are kept."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, text
 from sqlalchemy.dialects.postgresql import insert
@@ -35,7 +35,7 @@ def reactor(clock: Clock) -> Reactor:
         _keep_relations(connection, msp_id, envelopes)
         _keep_requests(connection, msp_id, envelopes, now)
         saved = _saved_connections(envelopes)
-        _look_at_once(connection, msp_id, saved)
+        _look_at_once(connection, msp_id, saved, now)
         wanted = {e.event.psa_connection_id for e in envelopes if isinstance(e.event, AdjustmentRequested)}
         put_work(connection, POSTS, msp_id, sorted(wanted | saved), now, envelopes[-1].correlation_id)
         put_work(connection, CATALOGUE, msp_id, sorted(saved), now, envelopes[-1].correlation_id)
@@ -128,13 +128,16 @@ def _saved_connections(envelopes: list[Envelope]) -> set[ConnectionId]:
     return {event.connection_id for event in saved if event.kind == "autotask"}
 
 
-def _look_at_once(connection: Connection, msp_id: MspId, saved: set[ConnectionId]) -> None:
-    """A PSA connection that was saved is looked at at once, whatever pause its last failure left."""
+def _look_at_once(connection: Connection, msp_id: MspId, saved: set[ConnectionId], now: datetime) -> None:
+    """A PSA connection that was saved is looked at at once, whatever pause its last failure left. Its catalogue is being read,
+    so the timer need not ask for it."""
     if saved:
-        connection.execute(
-            text(
-                """UPDATE psa_writer.connections SET paused_until = NULL, next_catalogue_at = NULL
-                   WHERE msp_id = :m AND connection_id = ANY(:ids)"""
-            ),
-            {"m": msp_id, "ids": sorted(saved)},
+        statement = insert(tables.connections).values(
+            [
+                {"msp_id": msp_id, "connection_id": each, "next_catalogue_at": now + timedelta(hours=1)}
+                for each in sorted(saved)
+            ]
         )
+        changes = {"paused_until": None, "next_catalogue_at": statement.excluded.next_catalogue_at}
+        keys = ["msp_id", "connection_id"]
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes))

@@ -145,6 +145,63 @@ def test_after_a_contradiction_an_adjustment_goes_out_alone(writing: Writing) ->
     assert [writing.units(line, AUGUST) for line in lines] == [12, 12, 12]
 
 
+def test_before_the_connection_is_calibrated_a_contradiction_stops_for_a_person_at_once(writing: Writing) -> None:
+    # Rows that fit no reading may as well mean that we read them wrongly: planning on them could bill twice.
+    line = writing.add_product(4)
+    writing.request(line, 12)
+
+    writing.work(meddled(writing, after_create=once(lambda: writing.desk.edit_units(line, 9, TODAY + timedelta(2)))))
+    writing.settle(200)
+
+    assert [event.kind for event in writing.told()] == ["contradiction"]
+    assert writing.desk.calls.count("create") == 1
+
+
+# Policies
+
+
+@pytest.mark.parametrize(("policy", "value"), [("posted_period", "refuse"), ("posted_period", "next_unposted")])
+def test_a_period_that_is_invoiced_is_refused_or_passed_over_by_policy(writing: Writing, policy, value) -> None:
+    set_policy(writing, policy, value)
+    line = writing.add_product(4)
+    writing.desk.approve_and_post(date(2026, 8, 31))
+    writing.request(line, 12)
+
+    writing.settle(100)
+
+    expected = [] if value == "refuse" else [(str(line), 8, date(2026, 9, 1), 1)]
+    assert writing.posted() == expected
+    assert [event.kind for event in writing.told(AdjustmentParked)] == (["preflight"] if value == "refuse" else [])
+
+
+def test_decreases_may_count_from_today_by_policy(writing: Writing) -> None:
+    set_policy(writing, "decrease_effective", "today")
+    line = writing.add_product(9)
+    writing.request(line, 7)
+
+    writing.work()
+
+    assert writing.posted() == [(str(line), -2, TODAY, 1)]
+    [posted] = writing.told()
+    assert posted.prorated_price.amount == writing.desk.ledger(line)[0].proration_price < 0
+
+
+def test_a_rise_over_a_scheduled_decrease_is_two_adjustments_and_the_last_completes(writing: Writing) -> None:
+    line = writing.add_product(10)
+    writing.desk.edit_units(line, 8, AUGUST)
+    writing.request(line, 12)
+
+    writing.work()
+
+    told = sorted(writing.told(), key=lambda event: event.effective_date)
+    assert [(e.effective_date, e.unit_change, e.completes_request) for e in told] == [
+        (TODAY, 2, False),
+        (AUGUST, 2, True),
+    ]
+    assert writing.desk.calls.count("create") == 1
+    assert (writing.units(line), writing.units(line, AUGUST)) == (12, 12)
+
+
 # Costs
 
 

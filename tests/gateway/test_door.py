@@ -110,6 +110,7 @@ BOTTOMLESS = "{a" * 333 + "}" * 333
         "deep",
         "empty doubling",
         "bottomless",
+        "inline",
         "circle",
         "doubling",
         "lists",

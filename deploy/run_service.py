@@ -16,6 +16,7 @@ import sys  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
+from deploy.migrations.rights import SERVICES  # noqa: E402
 from plumbing import broker, health, settings  # noqa: E402
 from plumbing.catch_up import stopped  # noqa: E402
 from plumbing.clock import Clock  # noqa: E402
@@ -23,7 +24,6 @@ from plumbing.database import explain, make_engine  # noqa: E402
 from plumbing.house import HOUSE_CONFIG_KEY, House  # noqa: E402
 from plumbing.logs import start_logging  # noqa: E402
 
-SERVICES = ("poller", "mapping", "reconciler", "psa_writer", "reporting")
 # Work in hand at SIGTERM gets this long; then its messages go back to their queues.
 GRACE_SECONDS = 25
 # Lost bindings cost no more than the sweeps that stand in for the bells; looking for them may be rarer.

@@ -169,4 +169,3 @@ def catalogue(house: Installation, msp_id: str) -> None:
 
 for command in (relations, failures, replay, doctor):
     main.add_command(command)
-

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from deploy.cli.installation import Installation, told
 from deploy.migrate import MIGRATIONS
-from deploy.run_service import SERVICES
+from deploy.migrations.rights import SERVICES
 from plumbing import topology
 from plumbing.database import explain
 

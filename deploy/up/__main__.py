@@ -85,7 +85,8 @@ def logs(folder: Folder) -> None:
 @contextmanager
 def _alone(folder: Folder) -> Iterator[None]:
     """Two starts at once would make two of everything: the second waits for the first."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    # Others may pass through (PostgreSQL does, when root starts it), but not look around.
+    folder.path.mkdir(mode=0o711, parents=True, exist_ok=True)
     with (folder.path / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
 """Our own PostgreSQL: started, found again, killed, restarted; what was committed stays."""
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -70,16 +71,23 @@ def test_a_stop_does_not_wait_for_clients_that_stay(own_postgres: EmbeddedPostgr
             client.cursor().execute("SELECT 1")
 
 
-def test_a_lock_file_that_names_a_stranger_does_not_keep_the_server_down(
-    own_postgres: EmbeddedPostgres, own_folder: Path
-) -> None:
-    # given: the server died, and its process id belongs to another program of the same account by now
+@pytest.fixture
+def stranger(own_folder: Path) -> Iterator[Detached]:
+    """Another program of the account that PostgreSQL runs as."""
     stranger = Detached(own_folder / "stranger.pid")
-    pid = stranger.start(["sleep", "600"], own_folder / "stranger.log", os.environ, Path("/"), server_account())
+    stranger.start(["sleep", "600"], own_folder / "stranger.log", os.environ, Path("/"), server_account())
+    yield stranger
+    stranger.kill()
+
+
+def test_a_lock_file_that_names_a_stranger_does_not_keep_the_server_down(
+    own_postgres: EmbeddedPostgres, stranger: Detached
+) -> None:
+    # given: the server died, and its process id belongs to the stranger by now
     lock = own_postgres.folder / "data" / "postmaster.pid"
     lines = lock.read_text().splitlines()
     own_postgres.kill()
-    lock.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
+    lock.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
 
     # when
     own_postgres.start()
@@ -87,7 +95,6 @@ def test_a_lock_file_that_names_a_stranger_does_not_keep_the_server_down(
     # then
     assert own_postgres.is_running()
     assert stranger.is_running()
-    stranger.kill()
 
 
 def test_a_folder_the_server_cannot_use_is_named_with_the_reason(own_folder: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Self
 @dataclass
 class Faults:
     """What happens to the bytes. latency in seconds a piece; slice_bytes > 0: pieces of at most so many; frozen: nothing
-    passes, nothing is closed (half-open)."""
+    passes, nothing is closed (half-open). refused: new connections are closed at once."""
 
     latency: float = 0
     slice_bytes: int = 0
     frozen: bool = False
+    refused: bool = False
 
 
 class FaultProxy:
@@ -61,6 +62,9 @@ class FaultProxy:
         while not self._closed:
             try:
                 client, _ = self._listener.accept()
+                if self.faults.refused:
+                    client.close()
+                    continue
                 server = socket.create_connection(self._target, timeout=5)
                 server.settimeout(None)
             except OSError:

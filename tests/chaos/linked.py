@@ -1,5 +1,6 @@
 """(a house, how many) -> an MSP with so many linked products, level and quiet; and all of its counts changed at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from uuid import uuid4
@@ -83,17 +84,22 @@ def add_linked(house: House, products: int, *, poll_seconds: int = 86400) -> Lin
         lines[resource] = msp.add_line(f"Company {number}", "Exchange Online", UNITS)
     msp.poll()
     msp.ask_for_catalogue()
+    link_all(msp, lines)
+    msp.quiet()
+    return Linked(msp, lines)
+
+
+def link_all(msp: MspHouse, lines: Mapping[ResourceKey, int]) -> None:
+    """Links each resource to its line, once mapping knows them."""
     wishes = [
         {"id": str(line), "resource_key": str(key), "psa_connection_id": "autotask", "psa_product_id": str(line)}
         for key, line in lines.items()
     ]
 
     def all_set() -> bool:
-        answer = house.ask(
+        answer = msp.house.ask(
             "mapping", "set_relations", msp_id=msp.msp_id, wishes=wishes, operation_id=uuid4().hex, actor="mara"
         )
         return all(each["ok"] for each in answer["results"])
 
     wait_for(all_set, 60, every=0.5, what="the relations")
-    msp.quiet()
-    return Linked(msp, lines)

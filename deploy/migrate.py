@@ -21,19 +21,33 @@ _SIGN_IN_WITH = """DO $$ BEGIN FOR try IN 1..50 LOOP
 END LOOP; RAISE EXCEPTION 'the roles are being altered all the time'; END $$"""
 
 
+class BadDatabase(Exception):
+    """The database cannot hold Trueup's data; the message says what to do."""
+
+
 def migrate(url: str, role_password: str = "") -> None:
     """Brings the database to the newest revision and makes the roles of the processes. With a role password the roles
-    sign in with it; without one they have none (trust or peer sign-in)."""
+    sign in with it; without one they have none (trust or peer sign-in). BadDatabase when it is not UTF-8."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
+        _refuse_other_encodings(connection)
         _make_roles(connection, role_password)
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     engine.dispose()
+
+
+def _refuse_other_encodings(connection: Connection) -> None:
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise BadDatabase(
+            f"the database keeps text as {encoding}, which cannot hold every name: make one with "
+            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _make_roles(connection: Connection, password: str) -> None:

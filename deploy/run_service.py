@@ -4,6 +4,8 @@ nameko's own command needs pkg_resources, which fresh environments lack, so this
 patch comes before every other import of the process.
 """
 
+import plumbing  # noqa: F401, I001 it silences eventlet's notice of retirement, which is not a JSON line
+
 import eventlet
 
 eventlet.monkey_patch()

@@ -109,15 +109,25 @@ def _messages(connection: Connection, house: Installation) -> Iterator[Finding]:
     yield Finding("work on its way", f"{waiting.n} messages", fix)
 
 
+# Where each service that talks to the outside keeps why it does so no more; a connection saved anew is tried again.
+_STOPPED = {"poller": "stopped_reason", "psa_writer": "failure_message"}
+
+
 def _outside(connection: Connection, house: Installation) -> Iterator[Finding]:
-    for service in ("poller", "psa_writer"):
+    for service, reason in _STOPPED.items():
         for row in connection.execute(
             text(
-                f"SELECT msp_id, connection_id, stopped_reason FROM {service}.connections WHERE stopped_reason IS NOT NULL"
+                f"""SELECT k.msp_id, k.connection_id, k.{reason} AS reason FROM {service}.connections k
+                    JOIN setup.connections s USING (msp_id, connection_id) WHERE k.stopped_version = s.version"""
             )
         ):
             fix = f"set the right credentials: trueup connection set {row.msp_id} {row.connection_id} ..."
-            yield Finding(f"{row.msp_id}/{row.connection_id}", f"stopped: {row.stopped_reason}", fix)
+            yield Finding(f"{row.msp_id}/{row.connection_id}", f"stopped: {row.reason}", fix)
+    for row in connection.execute(
+        text("SELECT * FROM psa_writer.connections WHERE paused_until > :now"), {"now": house.clock.now()}
+    ):
+        says = f"posts pause until {row.paused_until:%H:%M:%S} UTC: {row.failure_message}"
+        yield Finding(f"{row.msp_id}/{row.connection_id}", says)
     for row in connection.execute(
         text("SELECT name, until, reason FROM budget.pauses WHERE until > :now"), {"now": house.clock.now()}
     ):

@@ -9,6 +9,7 @@ import click
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from deploy.migrate import BadDatabase
 from domain.keys import ConnectionId, MspId
 from domain.policies import BadPolicy
 from gateway.set_up import BadSetup, SetUp, setup_msp
@@ -85,7 +86,7 @@ def told(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except (BadSettings, BadSetup, BadPolicy, rpc.ServiceSilent, rpc.ServiceRefused) as error:
+        except (BadDatabase, BadSettings, BadSetup, BadPolicy, rpc.ServiceSilent, rpc.ServiceRefused) as error:
             raise click.ClickException(str(error)) from None
         except OperationalError as error:
             url = read_settings(OperatorSettings).database_url

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from deploy.servers.ports import free_port
 from plumbing.database import make_engine
 from plumbing.secrets import new_key_pair, unseal
+from tests.servers import Postgres
 
 pytestmark = [pytest.mark.postgres]
 ROOT = Path(__file__).parent.parent.parent
@@ -137,12 +138,26 @@ def test_a_database_without_tables_is_told_to_be_migrated(trueup: Run, empty_dat
     assert trueup(*add, TRUEUP_DATABASE_URL=empty_database).returncode == 0
 
 
+def test_a_database_that_cannot_hold_every_name_is_refused(trueup: Run, postgres: Postgres) -> None:
+    # given
+    postgres.execute("CREATE DATABASE {} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", "narrow")
+
+    # when
+    outcome = trueup("migrate", TRUEUP_DATABASE_URL=postgres.database_url("narrow"))
+
+    # then
+    postgres.execute("DROP DATABASE {} WITH (FORCE)", "narrow")
+    assert outcome.returncode != 0
+    assert "the database keeps text as SQL_ASCII" in said(outcome)
+
+
 @pytest.mark.rabbitmq
 def test_the_doctor_says_which_parts_are_not_running(trueup: Run) -> None:
     outcome = trueup("doctor")
     assert outcome.returncode == 1
-    assert "poller.polls" in outcome.stdout
     assert "start the poller" in outcome.stdout
+    assert "start the psa_writer" in outcome.stdout
+    assert "column" not in outcome.stdout
     assert "Traceback" not in said(outcome)
 
 

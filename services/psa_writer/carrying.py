@@ -10,17 +10,9 @@ from services.psa_writer.leases import Lease
 from services.psa_writer.open_requests import OpenRequest
 from services.psa_writer.proving import by_request, look, record, release_dates
 from services.psa_writer.psa.port import Applied, PsaFailure, Refused, Unknown
+from services.psa_writer.refusing import cause_of, take_out_refused, trip_breaker
 from services.psa_writer.round import Round
-from services.psa_writer.sending import (
-    cause_of,
-    mark_again,
-    note_applied,
-    send,
-    take_out_refused,
-    tell_not_sent,
-    tell_unknown,
-    trip_breaker,
-)
+from services.psa_writer.sending import mark_again, note_applied, send, tell_not_sent, tell_unknown
 
 log = logging.getLogger(__name__)
 

@@ -126,6 +126,21 @@ def test_a_user_whose_rights_were_cut_sees_nothing_and_that_is_no_fact(writing: 
     assert read(writing) == []
 
 
+def test_a_great_loss_is_believed_when_a_person_who_was_told_has_saved_the_connection(writing: Writing) -> None:
+    lines = [writing.add_product(4) for _ in range(5)]
+    read(writing)
+    for line in lines[:4]:
+        writing.desk.remove_line(line)
+    assert [read(writing) for _ in range(3)] == [[], [], []]
+    assert "1 of the 5 products" in writing.told(CatalogueReadFailed)[0].message
+
+    save_connection(writing.engine, writing.msp_id, writing.desk)
+    writing.wait(900)
+
+    assert read(writing) == []
+    assert len(read(writing)) == 4
+
+
 @pytest.mark.parametrize("entity", ["Account", "Contract", "ContractService", "Service", "ContractServiceUnit"])
 @pytest.mark.parametrize("fault", ["truncated", "reset", "empty"])
 def test_a_reading_that_breaks_off_anywhere_tells_nothing_but_the_failure(writing: Writing, entity, fault) -> None:

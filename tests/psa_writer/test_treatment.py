@@ -131,18 +131,23 @@ def test_a_psa_that_shifts_dates_by_a_day_stops_for_a_person(writing: Writing) -
 
 
 def test_after_a_contradiction_an_adjustment_goes_out_alone(writing: Writing) -> None:
+    # given a batch with an unknown outcome, an edit meanwhile, and another wish that waits behind it
     save_connection(writing.engine, writing.msp_id, writing.desk, mid_period_rows="total")
     lines = [writing.add_product(4) for _ in range(3)]
     writing.request_many([(line, 12) for line in lines])
     writing.desk.faults.script("reset", "create", when="after")
     writing.work()
     writing.desk.edit_units(lines[0], 7, TODAY + timedelta(3))
+    behind = writing.add_product(4, writing.agreements[lines[0]], "another")
+    writing.request(behind, 12)
 
+    # when
     writing.settle(300)
 
+    # then
     creates = [call.entities for call in writing.desk.calls if call.operation == "create"]
-    assert creates == [3, 1]
-    assert [writing.units(line, AUGUST) for line in lines] == [12, 12, 12]
+    assert creates == [3, 1, 1]
+    assert [writing.units(line, AUGUST) for line in (*lines, behind)] == [12, 12, 12, 12]
 
 
 def test_before_the_connection_is_calibrated_a_contradiction_stops_for_a_person_at_once(writing: Writing) -> None:

@@ -307,6 +307,28 @@ def test_a10_what_a_setting_refuses_is_told_and_posts_within_five_minutes_of_the
     assert len(writing.told(AdjustmentPosted)) == 12
 
 
+def test_a10_a_few_that_one_cause_refuses_send_one_probe_in_a_while_and_the_others_are_posted(
+    writing, refusing
+) -> None:
+    # given three that are refused, too few to rest the connection, among others
+    lines = [writing.add_product(4) for _ in range(6)]
+    refusing |= {"lines": set(lines[:3]), "words": "The service is being renewed."}
+    writing.request_many([(line, 12) for line in lines])
+    writing.work()
+    assert [each.line_id for each in writing.desk.ledger()] == lines[3:]
+    writing.desk.calls.clear()
+
+    # when
+    writing.settle(1000)
+
+    # then
+    creates = [call.entities for call in writing.desk.calls if call.operation == "create"]
+    assert creates in ([1] * 3, [1] * 4)
+    refusing["lines"] = set()
+    writing.settle(300)
+    assert sorted(each.line_id for each in writing.desk.ledger()) == lines
+
+
 def test_a10_an_outage_over_many_adjustments_ends_with_one_probe_and_then_the_rest_at_once(writing: Writing) -> None:
     lines = [writing.add_product(4) for _ in range(20)]
     writing.request_many([(line, 12) for line in lines])

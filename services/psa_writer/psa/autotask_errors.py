@@ -159,7 +159,7 @@ def create_outcome(texts: Sequence[str], sent: int) -> Outcome:
         raise failure(texts)
     refusals = {place: _refusal(words) for place, words in _by_place(texts).items() if place < sent}
     if sent == 1:
-        refusals = {0: _refusal(message)}
+        refusals = {0: refusals.get(0) or _refusal(message)}
     return Refused(refusals, message)
 
 

@@ -9,7 +9,7 @@ from services.psa_writer.judge_outcome import Verdict
 from services.psa_writer.leases import Lease
 from services.psa_writer.open_requests import OpenRequest
 from services.psa_writer.proving import by_request, look, record, release_dates
-from services.psa_writer.psa.port import Applied, PsaFailure, Refused, Unknown
+from services.psa_writer.psa.port import Applied, Outcome, PsaFailure, Refused, Unknown
 from services.psa_writer.refusing import cause_of, take_out_refused, trip_breaker
 from services.psa_writer.round import Round
 from services.psa_writer.sending import mark_again, note_applied, send, tell_not_sent, tell_unknown
@@ -27,26 +27,31 @@ class Carrier:
 
     def carry(self, batch: list[Intent], waiting: Sequence[OpenRequest] = ()) -> None:
         """Sends the batch, and what is left of it after refusals. waiting: requests that come behind it."""
-        batches = [batch]
-        while batches and not self.stopped:
-            going = batches.pop(0)
-            outcome = send(self._round, going)
-            match outcome:
-                case Applied():
-                    note_applied(self._round, going)
-                    self._applied += [replace(intent, replied=True) for intent in going]
-                case Refused():
-                    batches = [
-                        again for part in self._refused(going, outcome, waiting) if (again := self._again(part))
-                    ] + batches
-                case Unknown(message):
-                    tell_unknown(self._round, going, message)
-                    self.stopped = True
-                case PsaFailure():
-                    tell_not_sent(self._round, going, outcome)
-                    self.stopped = True
-        for left in batches:
-            tell_not_sent(self._round, left, _PUT_OFF)
+        outcome = self._send(batch)
+        parts = self._refused(batch, outcome, waiting) if isinstance(outcome, Refused) else []
+        while parts and not self.stopped:
+            # Marked one by one: a mark is good for a short while only.
+            again = mark_again(self._round, parts.pop(0), self._held)
+            if again:
+                outcome = self._send(again)
+                parts = (self._refused(again, outcome, waiting) if isinstance(outcome, Refused) else []) + parts
+        for left in parts:
+            tell_not_sent(self._round, left, _PUT_OFF, self._held)
+
+    def _send(self, batch: list[Intent]) -> Outcome | PsaFailure:
+        """The outcome, noted; all but refusals are done with."""
+        outcome = send(self._round, batch)
+        match outcome:
+            case Applied():
+                note_applied(self._round, batch)
+                self._applied += [replace(intent, replied=True) for intent in batch]
+            case Unknown(message):
+                tell_unknown(self._round, batch, message, self._held)
+                self.stopped = True
+            case PsaFailure():
+                tell_not_sent(self._round, batch, outcome, self._held)
+                self.stopped = True
+        return outcome
 
     def prove(self) -> None:
         """Reads back what was applied, and once more, some seconds later, what does not show yet."""
@@ -62,9 +67,6 @@ class Carrier:
             record(self._round, look(self._round, [i for each in unclear for i in each.intents]), self._held)
         self._applied = []
 
-    def _again(self, rest: list[Intent]) -> list[Intent]:
-        return mark_again(self._round, rest, self._held)
-
     def _refused(self, batch: list[Intent], outcome: Refused, waiting: Sequence[OpenRequest]) -> list[list[Intent]]:
         """What is to be sent again, in parts: all others together, or one by one when the PSA named nobody."""
         duplicates = {batch[place].request_id for place, refusal in outcome.refusals.items() if refusal.duplicate}
@@ -78,7 +80,7 @@ class Carrier:
             if trip_breaker(self._round, cause_of(message), weight, waiting):
                 self.stopped = True
                 if rest:
-                    tell_not_sent(self._round, rest, _PUT_OFF)
+                    tell_not_sent(self._round, rest, _PUT_OFF, self._held)
                 return []
         if not outcome.refusals:
             return [list(own) for own in by_request(rest)]

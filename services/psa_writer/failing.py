@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from domain.envelope import NewEvent
 from plumbing.budget import BudgetSpent
-from services.psa_writer import standing, tell
+from services.psa_writer import open_requests, standing, tell
 from services.psa_writer.choose_pause import choose_pause
-from services.psa_writer.open_requests import OpenRequest
+from services.psa_writer.open_requests import TO_DO, OpenRequest
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.round import Round
 from services.psa_writer.settling import Settlement, append, settle
@@ -37,9 +37,11 @@ def as_failure(failure: PsaFailure | BudgetSpent, now: datetime) -> PsaFailure:
 
 
 def fail(round_: Round, requests: Sequence[OpenRequest], failure: PsaFailure) -> None:
-    """Pauses or stops the connection and tells it of the requests that were tried."""
+    """Pauses or stops the connection and tells it of the requests that were tried and that nobody else has taken up since."""
     with round_.writer.engine.begin() as connection:
-        append(connection, round_.msp_id, failed(connection, round_, requests, failure, tried=True), round_.now)
+        known = open_requests.locked(connection, round_.msp_id, [request.request_id for request in requests])
+        left = [request for request in known.values() if request.state in TO_DO]
+        append(connection, round_.msp_id, failed(connection, round_, left, failure, tried=True), round_.now)
 
 
 def failed(

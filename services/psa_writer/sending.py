@@ -14,6 +14,7 @@ from plumbing import event_log
 from plumbing.budget import BudgetSpent
 from plumbing.catch_up import catch_up
 from services.psa_writer import intents, leases, open_requests, standing, tell
+from services.psa_writer.choose_pause import FIRST_SECONDS
 from services.psa_writer.failing import as_failure, failed
 from services.psa_writer.intents import Intent
 from services.psa_writer.leases import POSTS, Lease
@@ -109,11 +110,11 @@ def note_applied(round_: Round, batch: Sequence[Intent]) -> None:
         intents.set_replied(connection, round_.msp_id, batch[0].batch_id)
 
 
-def tell_unknown(round_: Round, batch: Sequence[Intent], message: str) -> None:
+def tell_unknown(round_: Round, batch: Sequence[Intent], message: str, held: Lease) -> None:
     """Nobody can say yet what became of the batch: its requests wait until reading back can tell."""
     decided_at = max(intent.sent_at for intent in batch) + round_.undecided
     with round_.writer.engine.begin() as connection:
-        known = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in batch])
+        known = open_requests.locked(connection, round_.msp_id, _ours(connection, round_, batch, held))
         settlements = [
             Settlement(
                 request_id=request.request_id,
@@ -124,18 +125,27 @@ def tell_unknown(round_: Round, batch: Sequence[Intent], message: str) -> None:
             )
             for request in known.values()
         ]
-        pause = round_.now + timedelta(seconds=10)
+        pause = round_.now + timedelta(seconds=FIRST_SECONDS)
         standing.set_failed(connection, round_.msp_id, round_.connection_id, "outcome_unknown", message, pause, None)
         append(connection, round_.msp_id, settle(connection, round_.msp_id, settlements, round_.now), round_.now)
 
 
-def tell_not_sent(round_: Round, batch: Sequence[Intent], failure: PsaFailure) -> None:
+def tell_not_sent(round_: Round, batch: Sequence[Intent], failure: PsaFailure, held: Lease) -> None:
     """The PSA certainly did no work on the batch: its intents end, and its requests wait as the failure asks."""
     with round_.writer.engine.begin() as connection:
-        intents.close(connection, round_.msp_id, batch, "not_sent", round_.now, failure.message)
-        known = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in batch])
+        ours = _ours(connection, round_, batch, held)
+        mine = [intent for intent in batch if intent.request_id in ours]
+        intents.close(connection, round_.msp_id, mine, "not_sent", round_.now, failure.message)
+        known = open_requests.locked(connection, round_.msp_id, ours)
         events = failed(connection, round_, list(known.values()), failure, tried=False)
         append(connection, round_.msp_id, events, round_.now)
+
+
+def _ours(connection: Connection, round_: Round, batch: Sequence[Intent], held: Lease) -> set[str]:
+    """The requests of the batch whose agreement is still ours: what another has taken over is its to decide."""
+    agreements = [intent.psa_agreement_id for intent in batch]
+    kept = leases.renew(connection, held, agreements, round_.writer.lease, round_.writer.clock)
+    return {intent.request_id for intent in batch if intent.psa_agreement_id in kept}
 
 
 def _caught_up(round_: Round) -> bool:

@@ -142,6 +142,31 @@ def test_a5_a_writer_that_is_overtaken_in_a_long_call_writes_nothing(writing: Wr
     assert writing.desk.calls.count("create") == 1
 
 
+@pytest.mark.parametrize("ends", ["too late to be sent", "unknown"])
+def test_a5_a_writer_that_is_overtaken_before_it_sent_leaves_all_to_the_other(writing: Writing, ends: str) -> None:
+    # given a writer that sleeps between its mark and its send, while another finds nothing applied and sends again
+    line = four_become_twelve(writing)
+    other = writing.writer()
+
+    def sleep() -> None:
+        writing.wait(360)
+        writing.settle(200, writer=other)
+        if ends == "unknown":
+            raise OSError("the line broke")
+
+    first = writing.writer()
+    slow = type(first)(**{**vars(first), "open_psa": meddling(first.open_psa, before_create=once(sleep))})
+
+    # when it wakes up
+    writing.work(slow)
+
+    # then what the other has proven stands
+    assert writing.intents() == ["proved"]
+    writing.settle(400, writer=first)
+    assert posted_once(writing, line, attempt=2)
+    assert writing.told(AdjustmentFailed) == []
+
+
 def test_a5_two_writers_at_once_share_the_agreements_and_double_nothing(writing: Writing) -> None:
     lines = [writing.add_product(4) for _ in range(6)]
     writing.request_many([(line, 12) for line in lines])

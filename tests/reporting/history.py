@@ -1,7 +1,6 @@
 """What happened, told in a few words -> events in an MSP's log; and read models as plain rows to compare."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,7 @@ from domain.envelope import NewEvent
 from domain.keys import MspId, ResourceKey
 from domain.money import Money
 from plumbing import event_log
-from plumbing.catch_up import catch_up
+from plumbing.catch_up import _one_batch
 from plumbing.clock import Clock
 from services.reporting.projections import READ_MODELS
 
@@ -298,13 +297,11 @@ def append(
 
 
 def project(engine: Engine, msp_id: MspId, batch: int = 20_000) -> None:
-    """All living read models at the head of the log."""
+    """All living read models at the head of the log. A slice that cannot be folded fails the test, where catch_up would
+    try a smaller one."""
     for model in READ_MODELS.values():
-        catch_up(engine, replace(model.living(), batch=batch), msp_id, CLOCK)
-        with engine.connect() as connection:
-            query = text("SELECT stopped_reason FROM reporting.positions WHERE consumer = :name AND msp_id = :msp_id")
-            reason = connection.scalar(query, {"name": model.consumer, "msp_id": msp_id})
-        assert reason is None, reason
+        while _one_batch(engine, model.living(), msp_id, batch):
+            pass
 
 
 def rows(engine: Engine, table: str, msp_id: MspId, generation: int | None = None) -> list[dict[str, Any]]:

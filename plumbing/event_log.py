@@ -6,6 +6,8 @@ overtaken by an event that turns up behind it. The price: one MSP's appends wait
 short transaction. Two writers that both believe they write the next event of a stream: the second gets StreamMoved.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -19,6 +21,8 @@ from sqlalchemy.exc import IntegrityError
 from domain.codec import decode, encode
 from domain.envelope import Envelope, NewEvent
 from domain.keys import MspId
+
+log = logging.getLogger(__name__)
 
 # One text each for all streams and all payloads: PostgreSQL takes them apart in half the time that it needs to read an
 # ARRAY[...] of as many literals.
@@ -96,6 +100,9 @@ def append(
         raise _explained(error, msp_id) from error
     if last is None:
         raise UnknownMsp(msp_id)
+    # Not committed yet; a line here without its successors further on means that the transaction was taken back.
+    types = Counter(e.event.type for e in events)
+    log.info("events appended", extra={"msp_id": msp_id, "position": last, "types": dict(types)})
     return int(last)
 
 

@@ -21,11 +21,14 @@ from deploy.sandbox.odin.register import UnknownRecord
 _ROWS = 40
 _SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
 _STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem auto; max-width: 78rem; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin-bottom: 1.5rem; }
-th, td { text-align: left; padding: .2rem .5rem; border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
-th { background: #f3f3f3; } td.number { text-align: right; } input[name=count] { width: 5rem; text-align: right; }
-p.error { background: #fdd; padding: .5rem; } form { display: inline; }
+body { font: 15px/1.45 system-ui, sans-serif; color: #1d2733; background: #f6f7f9; }
+body { margin: 0 auto; max-width: 76rem; padding: 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
+table { border-collapse: collapse; width: 100%; background: #fff; border: 1px solid #d9dee5; }
+th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #e6e9ee; vertical-align: top; }
+th { font-weight: 600; color: #4b5866; white-space: nowrap; } td { overflow-wrap: break-word; max-width: 18rem; }
+form { display: inline-flex; gap: .4rem; margin: 0; } input, button, select { font: inherit; padding: .15rem .4rem; }
+input[name=count] { width: 5rem; text-align: right; } td.number { text-align: right; } .error { color: #a4161a; font-weight: 600; }
 """
 
 

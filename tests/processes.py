@@ -19,7 +19,8 @@ class Process:
     def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 it lives as long as the object
+        # Appending, since the process shares our place in the file: a look at it must not move where it writes.
+        self._log = tempfile.TemporaryFile("a+")  # noqa: SIM115 it lives as long as the object
         self.popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:

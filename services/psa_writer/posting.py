@@ -69,7 +69,9 @@ def _one_round(writer: Writer, turn: Lease) -> bool:
 def _go_round(round_: Round) -> bool:
     writer = round_.writer
     try:
-        decided = resolve(round_)
+        if resolve(round_):
+            # What was found out may change how the connection stands.
+            return True
         due = _due(round_)
         if due:
             _look_at_usage(round_)
@@ -77,12 +79,12 @@ def _go_round(round_: Round) -> bool:
         fail(round_, _due(round_), as_failure(failure, round_.now))
         return False
     if not due:
-        return decided
+        return False
     log.info("adjustments planned", extra={"step": "plan", "requests": len(due)})
     agreements = sorted({request.psa_agreement_id for request in due})
     with lease(writer.engine, writer.clock, round_.msp_id, round_.connection_id, agreements, writer.lease) as held:
         log.info("agreements leased", extra={"step": "lease", "agreements": len(held.fences)})
-        return _post(round_, _still_due(round_, due, held), held) or decided
+        return _post(round_, _still_due(round_, due, held), held)
 
 
 def _due(round_: Round) -> list[OpenRequest]:

@@ -23,6 +23,7 @@ from domain.events.psa_writer import (
     AdjustmentFailed,
     AdjustmentParked,
     AdjustmentPosted,
+    CatalogueRead,
     CatalogueReadFailed,
     PsaAgreementObserved,
     PsaCustomerObserved,
@@ -50,6 +51,7 @@ Event = (
     | PsaProductObserved
     | PsaUnitsObserved
     | PsaRecordGone
+    | CatalogueRead
     | CatalogueReadFailed
     | AdjustmentPosted
     | AdjustmentFailed
@@ -74,6 +76,7 @@ __all__ = [
     "AdjustmentPosted",
     "AdjustmentRequested",
     "AdjustmentSuperseded",
+    "CatalogueRead",
     "CatalogueReadFailed",
     "Cause",
     "CompanyObserved",

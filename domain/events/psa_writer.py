@@ -92,6 +92,19 @@ class CatalogueReadFailed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CatalogueRead:
+    """The catalogue was read whole again after a failure that was told. Readings that follow a good one are no news.
+    Stream: catalogue/<connection>."""
+
+    type: ClassVar[str] = "CatalogueRead"
+    version: ClassVar[int] = 1
+    psa_connection_id: ConnectionId
+    customers: int
+    agreements: int
+    products: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AdjustmentPosted(OdinNames, PsaNames):
     """The PSA took one adjustment, and reading back agreed. units_before and units_after are those on the effective
     date; prorated amounts are our own reckoning for the rest of that billing period. completes_request: with this one

@@ -14,7 +14,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Table, select, text
 
 from domain.envelope import NewEvent
-from domain.events import PsaRecordGone
+from domain.events import CatalogueRead, PsaRecordGone
 from domain.keys import PsaAgreementId, PsaCustomerId, PsaProductId
 from plumbing import event_log
 from plumbing.logs import correlation_id
@@ -76,7 +76,7 @@ def keep(writer: Writer, outside: OutsideConnection, read: Read) -> None:
         units = {product_id: read.units[product_id] for product_id in ids}
         told += _store(writer, outside, partial(observe_units, units=units, on_date=read.on_date, names=names))
     told += _store(writer, outside, partial(_missing, read=read))
-    _store(writer, outside, _well)
+    told += _store(writer, outside, partial(_well, read=read))
     log.info(
         "catalogue read",
         extra={"connection_id": outside.connection_id, "products": len(read.products), "changes": told},
@@ -204,10 +204,22 @@ def _missing(scope: Scope, read: Read) -> list[NewEvent]:
     return events
 
 
-def _well(scope: Scope) -> list[NewEvent]:
+def _well(scope: Scope, read: Read) -> list[NewEvent]:
+    """Tells that the catalogue is read again, if a failure was told before."""
     standing.set_well(scope.connection, scope.msp_id, scope.connection_id, posted=False)
-    scope.connection.execute(
-        text("UPDATE psa_writer.connections SET catalogue_told = NULL WHERE msp_id = :m AND connection_id = :c"),
+    version = scope.connection.scalar(
+        text(
+            """UPDATE psa_writer.connections SET catalogue_told = NULL, catalogue_version = catalogue_version + 1
+               WHERE msp_id = :m AND connection_id = :c AND catalogue_told IS NOT NULL RETURNING catalogue_version"""
+        ),
         {"m": scope.msp_id, "c": scope.connection_id},
     )
-    return []
+    if version is None:
+        return []
+    event = CatalogueRead(
+        psa_connection_id=scope.connection_id,
+        customers=len(read.customers),
+        agreements=len(read.agreements),
+        products=len(read.products),
+    )
+    return [scope.new_event(f"catalogue/{scope.connection_id}", version, event)]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.events import (
+    CatalogueRead,
     CatalogueReadFailed,
     PsaAgreementObserved,
     PsaCustomerObserved,
@@ -165,6 +166,23 @@ def test_a_failure_that_lasts_is_told_once_and_read_again_in_minutes(writing: Wr
 
     assert len(writing.told(CatalogueReadFailed)) == 1
     assert put_due_work(writing.engine, writing.clock) >= 1
+
+
+def test_the_end_of_a_failure_is_told_once_even_when_nothing_else_changed(writing: Writing) -> None:
+    # given
+    writing.add_product(4)
+    read(writing)
+    writing.desk.faults.script("unavailable", times=1)
+    read(writing)
+
+    # when
+    for _ in range(3):
+        writing.wait(300)
+        read(writing)
+
+    # then
+    [again] = writing.told(CatalogueRead)
+    assert (again.customers, again.agreements, again.products) == (2, 1, 1)
 
 
 def test_a_wrong_password_is_tried_once_by_readings_and_posts_together(writing: Writing) -> None:

@@ -228,6 +228,10 @@ def catalogue_failed() -> e.CatalogueReadFailed:
     return e.CatalogueReadFailed(psa_connection_id="autotask", kind="unreachable", message="Silent.", fix="Wait.")
 
 
+def catalogue_read() -> e.CatalogueRead:
+    return e.CatalogueRead(psa_connection_id="autotask", customers=1, agreements=1, products=1)
+
+
 def customer(names: dict[str, Any], *, active: bool = True) -> e.PsaCustomerObserved:
     return e.PsaCustomerObserved(
         psa_connection_id=names["psa_connection_id"],

@@ -194,8 +194,9 @@ def test_a_refused_plan_ends_when_the_last_relation_of_its_product_is_cleared(en
     assert h.rows(engine, "failures", msp_id)[0]["closed_by"] == "withdrawn"
 
 
-def test_a_catalogue_failure_ends_with_the_next_sight_of_the_psa(engine: Engine, msp_id: MspId) -> None:
-    after(engine, msp_id, h.catalogue_failed(), h.customer(P))
+@pytest.mark.parametrize("sight", [h.customer(P), h.catalogue_read()], ids=["a record", "a whole reading"])
+def test_a_catalogue_failure_ends_with_the_next_sight_of_the_psa(engine: Engine, msp_id: MspId, sight: Event) -> None:
+    after(engine, msp_id, h.catalogue_failed(), sight)
 
     assert h.rows(engine, "failures", msp_id)[0]["state"] == "closed"
 
@@ -240,7 +241,7 @@ HAPPENINGS = st.one_of(
     st.builds(h.equal, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.refused, RESOURCES, PRODUCTS),
     st.sampled_from([h.poll_failed(), h.poll_failed("unreachable"), h.poll_completed()]),
-    st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.refused(A, P)]),
+    st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.catalogue_read(), h.refused(A, P)]),
     st.builds(h.customer, PRODUCTS, active=st.booleans()),
     st.builds(h.agreement, PRODUCTS),
     st.builds(h.product, PRODUCTS, st.sampled_from([None, "5"])),

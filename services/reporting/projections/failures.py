@@ -18,6 +18,7 @@ FAILURES = ReadModel(
         "RelationCleared",
         "PollFailed",
         "PollCompleted",
+        "CatalogueRead",
         "CatalogueReadFailed",
         "PsaCustomerObserved",
         "PsaAgreementObserved",

@@ -31,6 +31,8 @@ LEADER_LOCK = 7_426_002
 OUTBOX_BATCH = 500
 # A bell carries the envelopes of its events, for outside listeners, when they are few.
 LARGEST_BELL = 20
+# Seconds between two looks: short while there is work, longer in a quiet house, where each look costs for nothing.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.25
 KEEP_SENT_DAYS = 7
 KEEP_INBOX_DAYS = 30
 
@@ -231,6 +233,7 @@ def work(
 ) -> None:
     """Rounds without end while going() says so; a broker that is away or in alarm is tried again every second."""
     next_declare = next_tidy = next_dead = 0.0
+    pause = SHORTEST_PAUSE
     while going():
         try:
             if time.monotonic() > next_declare:
@@ -246,9 +249,10 @@ def work(
             if time.monotonic() > next_tidy:
                 relay.tidy()
                 next_tidy = time.monotonic() + 60
+            pause = SHORTEST_PAUSE if sent else min(pause * 1.5, LONGEST_PAUSE)
             if not sent:
                 publisher.beat()
-                time.sleep(0.05)
+                time.sleep(pause)
         except (OSError, amqp.AMQPError, PublishUnknown, BrokerBlocked) as fault:
             # The topology may be what is missing: someone deleted it, or the broker came back empty.
             next_declare = 0.0

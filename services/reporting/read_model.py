@@ -19,7 +19,7 @@ from domain.events import EVENT_TYPES
 from domain.keys import MspId
 from domain.upcasters import STEPS, upcast
 from plumbing.catch_up import Projection, Slice
-from services.reporting.tables import metadata
+from services.reporting.tables import METADATA
 
 # A plan is chosen by the size of the slice, not by estimates: those of a young or a skewed table would read a whole read
 # model for one event, or compare 20,000 events with 20,000 in nested loops.
@@ -143,7 +143,7 @@ def _put_beside(connection: Connection, positions: Sequence[int], payloads: Sequ
 
 def _filled(statement: str) -> str:
     """The statement with {table.columns} and {table.upsert} written out from tables.py."""
-    for table in metadata.tables.values():
+    for table in METADATA.tables.values():
         key = [column.name for column in table.primary_key]
         rest = [column.name for column in table.columns if column.name not in key]
         overwrite = ", ".join(f"{name} = excluded.{name}" for name in rest)

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-metadata = MetaData(schema="reporting")
+METADATA = MetaData(schema="reporting")
 ODIN_NAMES = (
     "connection_id",
     "company_id",
@@ -75,7 +75,7 @@ def _flag(name: str, *, required: bool = True) -> Column[bool]:
 def _read_model(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
     return Table(
         name,
-        metadata,
+        METADATA,
         _text("msp_id"),
         _whole("generation"),
         *columns,
@@ -85,7 +85,7 @@ def _read_model(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table
 
 positions = Table(
     "positions",
-    metadata,
+    METADATA,
     Column("consumer", Text, primary_key=True),
     Column("msp_id", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
@@ -94,14 +94,14 @@ positions = Table(
 )
 generations = Table(
     "generations",
-    metadata,
+    METADATA,
     Column("model", Text, primary_key=True),
     Column("msp_id", Text, primary_key=True),
     _whole("generation"),
 )
 rebuilds = Table(
     "rebuilds",
-    metadata,
+    METADATA,
     Column("model", Text, primary_key=True),
     Column("msp_id", Text, primary_key=True),
     _whole("generation"),

@@ -50,13 +50,16 @@ def main() -> int:
     signal.signal(signal.SIGTERM, pulse.stop)
     signal.signal(signal.SIGINT, pulse.stop)
     checks = {"database": lambda: health.database_check(engine), "broker": lambda: _broker(publisher, pulse)}
-    server = health.serve("relay", checks, given.host, given.port)
+    try:
+        server = health.serve("relay", checks, given.host, given.port)
+    except health.CannotListen as fault:
+        sys.stderr.write(f"{fault}\n")
+        return 1
     threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Thread(target=_watch, args=(pulse,), daemon=True).start()
-    waits = [int(pause) for pause in given.retry_seconds.split(",")]
 
     def declare() -> None:
-        topology.declare(given.rabbitmq_url, map(topology.work_queue, topology.WORK_QUEUES), waits)
+        topology.declare(given.rabbitmq_url, map(topology.work_queue, topology.WORK_QUEUES), given.retry_seconds)
 
     dead = relay.DeadLetters(engine, given.rabbitmq_url, clock)
     while pulse.go_on():

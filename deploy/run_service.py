@@ -54,7 +54,11 @@ def main(arguments: list[str]) -> int:
     config[HOUSE_CONFIG_KEY] = house
     runner = ServiceRunner(config)
     runner.add_service(module.Service)
-    _serve_health(house, config)
+    try:
+        _serve_health(house, config)
+    except health.CannotListen as fault:
+        sys.stderr.write(f"{fault}\n")
+        return 1
     _stop_on_signal(runner)
     runner.start()
     try:

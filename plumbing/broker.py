@@ -230,12 +230,16 @@ def decoded(message: RawMessage) -> Any:
 
 
 def config(
-    rabbitmq_url: str, retry_seconds: str, workers: int = 10, heartbeat: int = 30, declare_seconds: float = 60
+    rabbitmq_url: str,
+    retry_seconds: Sequence[int],
+    workers: int = 10,
+    heartbeat: int = 30,
+    declare_seconds: float = 60,
 ) -> dict[str, Any]:
     """nameko's configuration for one service process. declare_seconds: how often queues and bindings are declared again."""
     return {
         AMQP_URI_CONFIG_KEY: rabbitmq_url,
-        RETRY_CONFIG_KEY: [int(pause) for pause in retry_seconds.split(",")],
+        RETRY_CONFIG_KEY: list(retry_seconds),
         DECLARE_CONFIG_KEY: declare_seconds,
         "ACCEPT": ["json"],
         "max_workers": workers,

@@ -50,10 +50,19 @@ def application(service: str, checks: Checks) -> Callable[..., Iterable[bytes]]:
 
 
 def serve(service: str, checks: Checks, host: str, port: int) -> WSGIServer:
-    """A server bound to the address, to be run by serve_forever() in a thread (a greenthread under eventlet)."""
-    server = make_server(host, port, application(service, checks), handler_class=_Quiet)
+    """A server bound to the address, to be run by serve_forever() in a thread (a greenthread under eventlet). CannotListen."""
+    try:
+        server = make_server(host, port, application(service, checks), handler_class=_Quiet)
+    except OSError as error:
+        raise CannotListen(
+            f"{host}:{port} cannot be listened on ({error.strerror}): set another TRUEUP_PORT"
+        ) from error
     log.info("health served", extra={"address": f"http://{host}:{server.server_port}/healthz"})
     return server
+
+
+class CannotListen(Exception):
+    """The address for health cannot be listened on; the message says which setting to change."""
 
 
 class _Quiet(WSGIRequestHandler):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 PREFIX: Final = "TRUEUP_"
 
@@ -19,24 +20,57 @@ class BadSettings(Exception):
     """The settings are not usable; the message names each bad one and what to do."""
 
 
-def setting(default: Any = ..., *, help: str, secret: bool = False) -> Any:  # noqa: A002
-    """A settings field: its default (none: it must be set), what it is for, and whether it is shown masked."""
-    metadata = {"help": help, "secret": secret}
+def setting(
+    default: Any = ...,
+    *,
+    help: str,  # noqa: A002
+    secret: bool = False,
+    fits: Callable[[Any], bool] = lambda _: True,
+) -> Any:
+    """A settings field: its default (none: it must be set), what it is for, whether it is shown masked, and what a value
+    must hold to."""
+    metadata = {"help": help, "secret": secret, "fits": fits}
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+def _is_url(*schemes: str) -> Callable[[str], bool]:
+    def fits(text: str) -> bool:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+
+    return fits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What every process needs."""
 
-    database_url: str = setting(secret=True, help="postgresql://role:password@host:port/database")
-    rabbitmq_url: str = setting(secret=True, help="amqp://user:password@host:port/vhost")
+    database_url: str = setting(
+        secret=True, help="postgresql://role:password@host:port/database", fits=_is_url("postgresql", "postgres")
+    )
+    rabbitmq_url: str = setting(secret=True, help="amqp://user:password@host:port/vhost", fits=_is_url("amqp", "amqps"))
     host: str = setting("127.0.0.1", help="address that health, metrics and pages listen on")
-    port: int = setting(0, help="port of health and metrics (the gateway: of everything); 0 picks a free one")
-    log_level: str = setting("INFO", help="DEBUG, INFO, WARNING or ERROR")
+    port: int = setting(
+        0,
+        help="port of health and metrics (the gateway: of everything); 0 picks a free one",
+        fits=lambda port: 0 <= port <= 65535,
+    )
+    log_level: str = setting(
+        "INFO",
+        help="DEBUG, INFO, WARNING or ERROR",
+        fits=lambda level: level in ("DEBUG", "INFO", "WARNING", "ERROR"),
+    )
     clock_file: str = setting("", help="sandbox only: a file with the seconds that the clock is set forward")
-    sweep_seconds: Decimal = setting(Decimal(15), help="how often a consumer looks for bells that were lost")
-    retry_seconds: str = setting("10,10,60,240,600", help="pauses before a failed message is tried again, in seconds")
+    sweep_seconds: Decimal = setting(
+        Decimal(15),
+        help="how often a consumer looks for bells that were lost, in seconds above 0",
+        fits=lambda s: s > 0,
+    )
+    retry_seconds: tuple[int, ...] = setting(
+        (10, 10, 60, 240, 600),
+        help="pauses before a failed message is tried again, in seconds, such as 10,60,600",
+        fits=lambda pauses: min(pauses) >= 0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +109,11 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
         text = given.get(name, "")
         if text:
             try:
-                values[f.name] = _PARSERS[f.type](text)
+                value = values[f.name] = _PARSERS[f.type](text)
+                usable = f.metadata["fits"](value)
             except (ValueError, ArithmeticError, KeyError):
+                usable = False
+            if not usable:
                 faults.append(f"{name} is {'not usable' if f.metadata['secret'] else repr(text)}: {f.metadata['help']}")
         elif f.default is MISSING:
             faults.append(f"{name} is not set: {f.metadata['help']}")
@@ -107,4 +144,14 @@ def _boolean(text: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
 
 
-_PARSERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, Decimal: Decimal, bool: _boolean}
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    Decimal: Decimal,
+    bool: _boolean,
+    tuple[int, ...]: _whole_numbers,
+}

@@ -1,5 +1,6 @@
 """Every process of the house, wrongly set up or without its servers: one clear answer, and it mends itself after the cure."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,6 +53,40 @@ def test_a_process_without_its_database_says_where_it_looked_and_what_to_do(
     assert "Is it running, and is TRUEUP_DATABASE_URL right?" in output
     assert "canary" not in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "nonsense"),
+        ("RABBITMQ_URL", "http://canary@host/"),
+        ("LOG_LEVEL", "LOUD"),
+        ("PORT", "70000"),
+        ("RETRY_SECONDS", "soon"),
+        ("SWEEP_SECONDS", "0"),
+    ],
+)
+@pytest.mark.parametrize(("module", "arguments"), [PROCESSES[0], PROCESSES[2]], ids=["relay", "poller"])
+def test_a_setting_that_makes_no_sense_is_named_with_what_it_should_be(
+    module: str, arguments: tuple[str, ...], name: str, value: str
+) -> None:
+    given = settings("postgresql://a:canary@127.0.0.1:1/b", "amqp://guest:canary@127.0.0.1:1/")
+    status, output = run(module, arguments, given | {f"TRUEUP_{name}": value})
+    assert status == 2
+    assert f"TRUEUP_{name} is " in output
+    assert "Traceback" not in output
+    assert "canary" not in output
+
+
+@pytest.mark.postgres
+def test_a_port_that_is_taken_is_told_with_the_setting_to_change(database: str, vhost: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environment = settings(database, vhost, taken.getsockname()[1])
+        for module, arguments in (PROCESSES[0], PROCESSES[2]):
+            status, output = run(module, arguments, environment)
+            assert status == 1
+            assert "set another TRUEUP_PORT" in output
+            assert "Traceback" not in output
 
 
 def test_an_unknown_service_is_told_with_those_there_are() -> None:

@@ -55,7 +55,9 @@ class Worker:
 def main(database_url: str, rabbitmq_url: str, retry_seconds: str, heartbeat: str) -> None:
     start_logging("test", "INFO")
     engine = make_engine(database_url, "worker", pool_size=12)
-    config = broker.config(rabbitmq_url, retry_seconds, workers=10, heartbeat=int(heartbeat))
+    config = broker.config(
+        rabbitmq_url, [int(s) for s in retry_seconds.split(",")], workers=10, heartbeat=int(heartbeat)
+    )
     runner = ServiceRunner(config | {HOUSE_CONFIG_KEY: House("test", engine, Clock(), None)})  # type: ignore[arg-type]
     runner.add_service(Worker)
     signal.signal(signal.SIGTERM, lambda *_: eventlet.spawn(runner.stop))

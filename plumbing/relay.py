@@ -190,7 +190,7 @@ class DeadLetters:
 
     def _connected(self) -> Any:
         if self._connection is None:
-            self._connection = BrokerConnection(self._url, connect_timeout=5)
+            self._connection = topology.broker_connection(self._url)
             self._connection.connect()
             self._channel = self._connection.channel()
         return self._channel

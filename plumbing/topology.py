@@ -9,13 +9,17 @@ Every queue is a durable quorum queue. Work queues keep a delivery limit, so tha
 trueup.dead, and refuse new messages rather than drop old ones when full.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from eventlet.patcher import is_monkey_patched
+from eventlet.timeout import Timeout
 from kombu import Connection, Exchange, Queue, binding
 
 from domain.events import EVENT_TYPES
 
 DELIVERY_LIMIT = 5
+ANSWER_SECONDS = 10
 LONGEST_MESSAGE = 2**20
 # The kinds of work there are: they are declared before their first reader runs, so nothing is ever unroutable.
 WORK_QUEUES = ("poller.polls", "psa_writer.posts", "psa_writer.catalogue")
@@ -89,10 +93,26 @@ def wait_queue(seconds: int) -> Queue:
 def declare(rabbitmq_url: str, queues: Iterable[Queue], waits: Iterable[int]) -> None:
     """Declares the exchanges, the given queues, the waiting queues and the queue of the dead. Safe to repeat. OSError or
     amqp.AMQPError when the broker is away: kombu's default_channel would turn them into errors that nobody waits for."""
-    with Connection(rabbitmq_url, connect_timeout=5) as connection:
+    with in_time(), broker_connection(rabbitmq_url) as connection:
         connection.connect()
         channel = connection.channel()
         for exchange in (BELLS, WORK, DEAD):
             exchange(channel).declare()
         for queue in (*queues, DEAD_QUEUE, *map(wait_queue, sorted(set(waits)))):
             queue(channel).declare()
+
+
+def broker_connection(rabbitmq_url: str) -> Connection:
+    """A connection, not yet made, whose every answer must come within seconds: on a half-open link nobody ever answers."""
+    patience = {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
+    return Connection(rabbitmq_url, connect_timeout=5, transport_options=patience)
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """The same under eventlet, which knows nothing of a socket's own time limits."""
+    if not is_monkey_patched("socket"):
+        yield
+        return
+    with Timeout(4 * ANSWER_SECONDS, TimeoutError("RabbitMQ did not answer in time")):
+        yield

@@ -9,9 +9,10 @@ import requests
 from sqlalchemy import Engine, text
 
 from deploy.servers.ports import free_port
-from plumbing import outbox
+from plumbing import outbox, topology
 from plumbing.clock import Clock
 from plumbing.database import make_engine
+from plumbing.relay import DeadLetters
 from tests.fault_proxy import FaultProxy
 from tests.msps import add_msp
 from tests.plumbing.test_event_log import append, count_changed
@@ -213,3 +214,20 @@ def test_a_relay_takes_over_when_the_leading_one_is_killed(
         # then
         wait_for(lambda: effects(engine) == sorted(ids))
         assert second.health()["ready"]
+
+
+def test_m7_a_link_that_freezes_for_ever_is_given_up_by_the_keeper_of_dead_letters(engine: Engine, vhost: str) -> None:
+    # given
+    parts = urlsplit(vhost)
+    with FaultProxy(parts.hostname or "", parts.port or 5672) as proxy:
+        topology.declare(vhost, [], [0])
+        keeper = DeadLetters(engine, through(proxy, vhost), CLOCK)
+        assert keeper.keep() == 0
+
+        # when
+        proxy.faults.frozen = True
+
+        # then
+        with pytest.raises(OSError, match=r"timed out|^$"):
+            keeper.keep()
+        keeper.close()

@@ -42,6 +42,7 @@ def trueup(house: House) -> Run:
 
 
 def test_connections_are_tried_step_by_step(trueup: Run, msp: MspHouse) -> None:
+    msp.add_line("Repair and Wear", "Exchange Online (Plan 1)", 1)
     for connection in ("odin", "autotask"):
         outcome = trueup("connection", "test", msp.msp_id, connection)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
@@ -49,13 +50,15 @@ def test_connections_are_tried_step_by_step(trueup: Run, msp: MspHouse) -> None:
         assert outcome.stdout.count("ok  ") >= 3
 
 
-def test_a_wrong_psa_password_is_tried_exactly_once_and_told_with_its_fix(
+def test_a_wrong_psa_password_is_tried_once_by_the_house_and_once_by_each_person_who_asks(
     trueup: Run, msp: MspHouse, tmp_path: Path
 ) -> None:
     # given
     (tmp_path / "password").write_text("wrong")
     secret = f"--secret-file=password={tmp_path / 'password'}"
     trueup("connection", "set", msp.msp_id, "autotask", "--kind", "autotask", secret)
+    wait_for(lambda: msp.events("CatalogueReadFailed", kind="unauthorised"), 60, what="the house to try and to stop")
+    assert msp.psa.calls.count(outcome="unauthorised") == 1
 
     # when
     outcome = trueup("connection", "test", msp.msp_id, "autotask")
@@ -63,7 +66,7 @@ def test_a_wrong_psa_password_is_tried_exactly_once_and_told_with_its_fix(
     # then
     assert outcome.returncode == 1
     assert "FAIL sign-in" in outcome.stdout
-    assert msp.psa.calls.count(outcome="unauthorised") == 1
+    assert msp.psa.calls.count(outcome="unauthorised") == 2
 
 
 def test_relations_leave_as_csv_and_come_back_into_another_msp_with_a_reason_for_each_refused_row(

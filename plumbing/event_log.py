@@ -102,7 +102,8 @@ def append(
         raise UnknownMsp(msp_id)
     # Not committed yet; a line here without its successors further on means that the transaction was taken back.
     types = Counter(e.event.type for e in events)
-    log.info("events appended", extra={"msp_id": msp_id, "position": last, "types": dict(types)})
+    told = {"msp_id": msp_id, "position": last, "types": dict(types), "correlation_id": correlation_id}
+    log.info("events appended", extra=told)
     return int(last)
 
 

@@ -1,5 +1,6 @@
 """The log: gap-free positions in commit order, one writer a stream version, nothing ever changed."""
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from domain.events import CompanyObserved, ResourceCountChanged
 from domain.keys import CompanyId, ConnectionId, MspId, ResourceId, SubscriptionId
 from plumbing import event_log
 from plumbing.database import make_engine
+from plumbing.logs import JsonLines
 from tests.msps import add_msp
 from tests.servers import role_url
 
@@ -127,6 +129,19 @@ def test_two_who_write_the_same_version_of_a_stream_the_second_is_refused_and_le
 
     # then
     assert append(engine, msp_id, count_changed(1, 2)) == 2
+
+
+def test_an_append_is_one_log_line_with_the_correlation_of_its_events(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    msp_id = add_msp(engine)
+    with caplog.at_level("INFO", logger="plumbing.event_log"):
+        append(engine, msp_id, count_changed(1, 1), count_changed(2, 1))
+
+    (record,) = caplog.records
+    said = json.loads(JsonLines("poller").format(record))
+    assert (said["action"], said["correlation_id"], said["position"]) == ("events appended", "c-1", 2)
+    assert said["types"] == {"ResourceCountChanged": 2}
 
 
 def test_an_unknown_msp_is_refused(engine: Engine) -> None:

@@ -106,8 +106,8 @@ class QueueConsumer(NamekoQueueConsumer):
         topology.declare(self.amqp_uri, [provider.queue for provider in self._providers], retries)
 
     def handle_message(self, provider: "Consumer", _body: None, message: RawMessage) -> None:
-        """Hands the undecoded message to its entrypoint in a greenthread of its own."""
-        self.container.spawn_managed_thread(partial(provider.handle_message, message), identifier=provider.queue.name)
+        """Hands the undecoded message to its entrypoint."""
+        provider.take(message)
 
     def ack_message(self, message: RawMessage) -> None:
         """Acknowledges; when the connection is gone the broker delivers the message again by itself."""
@@ -142,12 +142,16 @@ class Consumer(NamekoConsumer):
         self.prefetch = prefetch
         super().__init__(queue, **kwargs)
 
+    def take(self, message: RawMessage) -> None:
+        """Handles the message in a greenthread of its own: the thread that calls goes on reading."""
+        self.container.spawn_managed_thread(partial(self.handle_message, message), identifier=self.queue.name)
+
     def handle_message(self, message: RawMessage) -> None:
         """Decodes the message and starts the method; what cannot be decoded is given up at once."""
         try:
             body = decoded(message)
         except BadMessage as fault:
-            self._give_up(message, str(fault))
+            self.give_up(message, str(fault))
             return
         headers = {"correlation_id": message.properties.get("correlation_id", "")}
         message_id = str(message.properties.get("message_id", ""))
@@ -171,9 +175,9 @@ class Consumer(NamekoConsumer):
         fault = exc_info[1]
         log.warning("message failed", extra={"queue": self.queue.name, "reason": repr(fault)}, exc_info=exc_info)
         retries: Sequence[int] = self.container.config[RETRY_CONFIG_KEY]
-        attempt = int(message.headers.get("x-attempt", 0))
+        attempt = attempts_of(message)
         if isinstance(fault, BadMessage) or attempt >= len(retries):
-            self._give_up(message, repr(fault))
+            self.give_up(message, repr(fault))
         else:
             self._try_again(message, attempt, retries[attempt], repr(fault))
 
@@ -182,10 +186,11 @@ class Consumer(NamekoConsumer):
         exchange = topology.wait_exchange(pause).name
         self._move(message, exchange, {"x-attempt": attempt + 1, "x-cause": cause[:1000]})
 
-    def _give_up(self, message: RawMessage, cause: str) -> None:
+    def give_up(self, message: RawMessage, cause: str) -> None:
+        """Sends the message to the dead with the cause."""
         metrics.messages_handled.labels(self.queue.name, "dead").inc()
         log.error("message given up", extra={"queue": self.queue.name, "reason": cause})
-        attempt = int(message.headers.get("x-attempt", 0)) + 1
+        attempt = attempts_of(message) + 1
         self._move(message, topology.DEAD.name, {"x-attempt": attempt, "x-cause": cause[:1000]})
 
     def _move(self, message: RawMessage, exchange: str, headers: dict[str, Any]) -> None:
@@ -214,6 +219,11 @@ class Consumer(NamekoConsumer):
 
 
 consume = Consumer.decorator
+
+
+def attempts_of(message: RawMessage) -> int:
+    """How often the message has been tried and has failed."""
+    return int(message.headers.get("x-attempt", 0))
 
 
 def decoded(message: RawMessage) -> Any:

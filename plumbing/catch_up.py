@@ -82,7 +82,7 @@ def catch_up(engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock) ->
     while True:
         try:
             step = _one_batch(engine, consumer, msp_id, size)
-        except PASSING:
+        except (*PASSING, event_log.UnknownMsp):
             raise
         except Exception as fault:  # noqa: BLE001 whatever the event did to the consumer, other MSPs must go on
             if size > 1:
@@ -109,6 +109,15 @@ def sweep(engine: Engine, consumers: Sequence[Consumer], clock: Clock) -> int:
     return passed
 
 
+def behind(engine: Engine, consumers: Sequence[Consumer], msps: Sequence[MspId]) -> set[MspId]:
+    """Those of the MSPs for which some consumer has not read the log to its head, or which have no log. The consumers are
+    those of one service, with their positions in one schema."""
+    (schema,) = {consumer.schema for consumer in consumers}
+    given = {"consumers": [consumer.name for consumer in consumers], "msps": list(msps)}
+    with engine.connect() as connection:
+        return set(connection.scalars(text(_BEHIND.format(schema=schema)), given))
+
+
 def stopped(engine: Engine, schema: str) -> list[Stopped]:
     """The consumers of a schema that cannot go on, by MSP."""
     query = f"""SELECT consumer, msp_id, position, stopped_at, stopped_reason FROM {schema}.positions
@@ -121,6 +130,13 @@ _LAGGING = """
 SELECT h.msp_id FROM log.heads h
 LEFT JOIN {schema}.positions p ON p.msp_id = h.msp_id AND p.consumer = :consumer
 WHERE h.position > coalesce(p.position, 0) ORDER BY h.position - coalesce(p.position, 0)
+"""
+_BEHIND = """
+SELECT m.msp_id FROM unnest(CAST(:msps AS text[])) AS m (msp_id) LEFT JOIN log.heads h USING (msp_id)
+WHERE h.msp_id IS NULL OR EXISTS (
+    SELECT FROM unnest(CAST(:consumers AS text[])) AS c (consumer)
+    LEFT JOIN {schema}.positions p ON p.msp_id = m.msp_id AND p.consumer = c.consumer
+    WHERE coalesce(p.position, 0) < h.position)
 """
 _BEGIN = """INSERT INTO {schema}.positions (consumer, msp_id, position) VALUES (:consumer, :msp_id, 0)
             ON CONFLICT DO NOTHING"""

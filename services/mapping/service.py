@@ -6,9 +6,10 @@ from typing import Any
 
 from nameko.rpc import rpc
 
+from domain.keys import MspId
 from plumbing import topology
-from plumbing.broker import Bell, consume
 from plumbing.catch_up import catch_up, sweep
+from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
@@ -26,10 +27,10 @@ class Service:
     name = "mapping"
     house = HouseProvider()
 
-    @consume(topology.bell_queue("mapping", TYPES))
-    def on_bell(self, body: Any, _message_id: str) -> None:
-        """Reads the log up to its head for the MSP of the bell."""
-        catch_up(self.house.engine, reactor(self.house.clock), Bell.parse(body).msp_id, self.house.clock)
+    @hear(topology.bell_queue("mapping", TYPES), lambda house: [reactor(house.clock)])
+    def on_bells(self, msp_id: MspId) -> None:
+        """Reads the MSP's log up to its head."""
+        catch_up(self.house.engine, reactor(self.house.clock), msp_id, self.house.clock)
 
     @sweeping
     def sweep(self) -> None:

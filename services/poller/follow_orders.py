@@ -2,8 +2,8 @@
 
 Orders are hints: they never tell the resulting count. A decrease can stay in processing for months, so an open order is
 kept until it has left the list of open ones. Which subscription an order concerns stands only in its own answer, one call
-each; that call is saved where the list tells as much (see Hints.explain), and where a company has no more subscriptions
-than orders, so that reading them all costs no more than asking.
+each; that call is saved where the list tells as much (see Hints.explain), and where a company has so few subscriptions that
+reading them all costs no more than asking.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -90,7 +90,8 @@ def follow_orders(
     for company_id, orders in fresh.items():
         company = companies.get(company_id, Hints())
         if not company.explain(orders):
-            if company.living > len(orders):
+            # Asking costs a call each and then at least one reading.
+            if company.living > len(orders) + 1:
                 look_up += [KeptOrder(row.order_id, company_id, looked_up=False) for row in orders]
                 continue
             touch.add(company_id)

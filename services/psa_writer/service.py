@@ -11,9 +11,10 @@ from nameko.rpc import rpc
 
 from domain.keys import ConnectionId, MspId
 from plumbing import setup, topology
-from plumbing.broker import BadMessage, Bell, consume
+from plumbing.broker import BadMessage, consume
 from plumbing.budget import BudgetSpent
 from plumbing.catch_up import catch_up, sweep
+from plumbing.hearing import hear
 from plumbing.house import House, HouseProvider
 from plumbing.logs import correlated
 from plumbing.settings import OutsideSettings, setting
@@ -60,10 +61,10 @@ class Service:
     house = HouseProvider()
     correlation_id = CorrelationId()
 
-    @consume(topology.bell_queue("psa_writer", TYPES))
-    def on_bell(self, body: Any, _message_id: str) -> None:
-        """Reads the log up to its head for the MSP of the bell."""
-        catch_up(self.house.engine, reactor(self.house.clock), Bell.parse(body).msp_id, self.house.clock)
+    @hear(topology.bell_queue("psa_writer", TYPES), lambda house: [reactor(house.clock)])
+    def on_bells(self, msp_id: MspId) -> None:
+        """Reads the MSP's log up to its head."""
+        catch_up(self.house.engine, reactor(self.house.clock), msp_id, self.house.clock)
 
     @consume(topology.work_queue(POSTS), prefetch=CONNECTIONS_AT_ONCE)
     def post(self, body: Any, _message_id: str) -> None:

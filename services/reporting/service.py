@@ -1,11 +1,9 @@
 """A bell, or the sweep for lost ones -> every read model brought up to the head of the log."""
 
-from typing import Any
-
 from domain.keys import MspId
 from plumbing import topology
-from plumbing.broker import Bell, consume
 from plumbing.catch_up import catch_up, sweep
+from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
@@ -22,16 +20,13 @@ class Service:
     name = "reporting"
     house = HouseProvider()
 
-    @consume(topology.bell_queue("reporting", TYPES))
-    def hear(self, body: Any, message_id: str) -> None:
+    @hear(topology.bell_queue("reporting", TYPES), lambda _house: PROJECTIONS)
+    def on_bells(self, msp_id: MspId) -> None:
         """Something was appended: folds it, and whatever came before it."""
-        self._catch_up(Bell.parse(body).msp_id)
+        for projection in PROJECTIONS:
+            catch_up(self.house.engine, projection, msp_id, self.house.clock)
 
     @sweeping
     def look(self) -> None:
         """Catches up wherever a bell was lost."""
         sweep(self.house.engine, PROJECTIONS, self.house.clock)
-
-    def _catch_up(self, msp_id: MspId) -> None:
-        for projection in PROJECTIONS:
-            catch_up(self.house.engine, projection, msp_id, self.house.clock)

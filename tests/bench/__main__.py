@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, calls, inbox, nothing_to_do, polling, reconciling, relaying
+from tests.bench import append, bells, calls, nothing_to_do, polling, reconciling, relaying
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -17,7 +17,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P1", "P2"): append.bulk,
     ("P3",): append.single,
     ("P8",): relaying.relay,
-    ("P9",): inbox.consumer,
+    ("P9",): bells.backlog,
     ("P12",): reconciling.replanning,
     ("P13",): polling.unchanged,
     ("P14",): calls.counted,

@@ -57,7 +57,7 @@ def connected(url: str) -> amqp.Connection:
     return connection
 
 
-def publish(url: str, bodies: list[bytes]) -> float:
+def publish(url: str, bodies: list[bytes], queue: str = QUEUE, exchange: str = topology.WORK.name) -> float:
     """The seconds that py-amqp takes to publish the bodies, a hundred unconfirmed at most."""
     connection = connected(url)
     channel = connection.channel()
@@ -75,7 +75,7 @@ def publish(url: str, bodies: list[bytes]) -> float:
             message = amqp.Message(
                 text, content_type="application/json", delivery_mode=2, message_id=str(uuid4()), correlation_id="bench"
             )
-            channel.basic_publish(message, topology.WORK.name, QUEUE)
+            channel.basic_publish(message, exchange, queue)
         while newest_confirmed < min(sent + WINDOW, len(bodies)):
             connection.drain_events(timeout=30)
     seconds = time.perf_counter() - begun

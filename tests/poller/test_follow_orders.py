@@ -43,12 +43,19 @@ def test_a_fresh_order_is_looked_up() -> None:
     assert plan == OrderPlan((kept("2", looked_up=False),), frozenset(), ())
 
 
-def test_a_company_with_no_more_subscriptions_than_orders_is_read_instead() -> None:
-    # when
-    plan = follow_orders([order("3"), order("2", "processing"), order("1")], ["1"], [], set(), company(2))
+@pytest.mark.parametrize("living", [2, 3])
+def test_a_company_is_read_instead_when_that_costs_no_more_than_asking(living: int) -> None:
+    # when two fresh orders would cost two calls and one reading at the least
+    plan = follow_orders([order("3"), order("2", "processing"), order("1")], ["1"], [], set(), company(living))
 
     # then its open order is kept all the same
     assert plan == OrderPlan((), frozenset({"c1"}), (kept("2"),))
+
+
+def test_a_company_with_more_subscriptions_is_asked_for() -> None:
+    plan = follow_orders([order("3"), order("2")], [], [], set(), company(4))
+
+    assert plan == OrderPlan((kept("3", looked_up=False), kept("2", looked_up=False)), frozenset(), ())
 
 
 LONG_AGO = DAY - timedelta(days=2)

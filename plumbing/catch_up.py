@@ -175,7 +175,7 @@ def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> 
 def _lags(engine: Engine, consumer: Consumer, key: dict[str, str]) -> bool:
     """Whether there is something to do, asked without the lock: the last look of whoever held it turns nobody away. The
     row of a new consumer is made here and stands before it is locked, or a second replica would wait for it."""
-    with engine.begin() as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         found = connection.execute(text(_LAG.format(schema=consumer.schema)), key).first()
         if found is None:
             raise event_log.UnknownMsp(key["msp_id"])

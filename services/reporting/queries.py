@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.keys import MspId
-from services.reporting.paging import MOST_ROWS, QUESTIONS, BadQuestion, Page, Question, read_page
-from services.reporting.reports import REPORTS, Column, Kind, Order, Report
+from services.reporting.paging import Page, read_page
+from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, Question
+from services.reporting.reports import REPORTS
+from services.reporting.reports.columns import Column, Kind, Order, Report
 
 __all__ = [
     "MOST_ROWS",

@@ -1,0 +1,26 @@
+"""The reports an MSP asks for, by name: a file for each group of them, made of the parts in columns.py."""
+
+from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
+from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
+from services.reporting.reports.columns import Report
+from services.reporting.reports.dead_letters import DEAD_LETTERS
+from services.reporting.reports.failures import FAILURES
+from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
+from services.reporting.reports.relations import RELATIONS
+
+REPORTS: dict[str, Report] = {
+    report.name: report
+    for report in (
+        SUBSCRIPTIONS,
+        LINKED,
+        UNLINKED,
+        ADJUSTMENTS,
+        REQUESTS,
+        FAILURES,
+        RELATIONS,
+        PSA_CUSTOMERS,
+        PSA_AGREEMENTS,
+        PSA_PRODUCTS,
+        DEAD_LETTERS,
+    )
+}

@@ -49,7 +49,8 @@ def counted(ground: Ground, _rounds: int, *, quick: bool) -> list[Measured]:
             count = odin.count(link.subscription_id, link.product_id)
             odin.set_count(link.subscription_id, link.product_id, count + 1)
         changed = _poll(msp, CHANGED, _least_of_changes(odin, links[:changes]))
-        return [sweep, quiet, changed, _posts(msp, changes)]
+        products = len({link.contract_service_id for link in links[:changes]})
+        return [sweep, quiet, changed, _posts(msp, products)]
 
 
 def _poll(msp: MspAtWork, goal: Goal, least: int) -> Measured:
@@ -60,7 +61,7 @@ def _poll(msp: MspAtWork, goal: Goal, least: int) -> Measured:
     return Measured(goal, [kinds.total()], [least], [note])
 
 
-def _posts(msp: MspAtWork, changes: int) -> Measured:
+def _posts(msp: MspAtWork, products: int) -> Measured:
     ends = (UnitsFoundEqual.type, AdjustmentParked.type, AdjustmentFailed.type)
     before = Counter({end: msp.happened(end) for end in ends})
     msp.psa.calls.clear()
@@ -70,7 +71,7 @@ def _posts(msp: MspAtWork, changes: int) -> Measured:
     others = Counter({end: msp.happened(end) for end in ends}) - before
     least = ceil(posted / BATCH) + 2 * ceil(posted / PAGE)
     notes = [
-        f"{posted:,} adjustments of {changes:,} changes in {calls} requests: {_told(totals)}",
+        f"{posted:,} adjustments for {products:,} products, some fed by several resources, in {calls} requests: {_told(totals)}",
         f"{least} would be the least: {BATCH} a create, {PAGE} rows a query, units read before and after",
     ]
     if others:

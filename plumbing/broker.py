@@ -20,13 +20,13 @@ from typing import Any, Protocol
 import amqp
 import orjson
 from kombu import Queue
-from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko import constants
 from nameko.exceptions import ContainerBeingKilled
 from nameko.messaging import Consumer as NamekoConsumer
-from nameko.messaging import QueueConsumer as NamekoQueueConsumer
 
 from domain.keys import MspId
 from plumbing import metrics, topology
+from plumbing.link import HEARTBEAT_SECONDS, LinkedConsumer
 from plumbing.logs import correlated
 from plumbing.publisher import BrokerBlocked, Message, Publisher, PublishUnknown
 
@@ -74,8 +74,8 @@ class RawMessage(Protocol):
         """Back to the queue."""
 
 
-class QueueConsumer(NamekoQueueConsumer):
-    """nameko's consumer thread, with undecoded delivery and acknowledgements that may fail."""
+class QueueConsumer(LinkedConsumer):
+    """The consumer thread of bells and work, with undecoded delivery and acknowledgements that may fail."""
 
     _next_declared_at = 0.0
 
@@ -243,19 +243,20 @@ def config(
     rabbitmq_url: str,
     retry_seconds: Sequence[int],
     workers: int = 10,
-    heartbeat: int = 30,
+    heartbeat: int = HEARTBEAT_SECONDS,
     declare_seconds: float = 60,
 ) -> dict[str, Any]:
-    """nameko's configuration for one service process. declare_seconds: how often queues and bindings are declared again."""
+    """nameko's configuration for one service process. heartbeat: seconds between two. declare_seconds: how often queues and
+    bindings are declared again."""
     return {
-        AMQP_URI_CONFIG_KEY: rabbitmq_url,
+        constants.AMQP_URI_CONFIG_KEY: rabbitmq_url,
         RETRY_CONFIG_KEY: list(retry_seconds),
         DECLARE_CONFIG_KEY: declare_seconds,
-        "ACCEPT": ["json"],
-        "max_workers": workers,
-        "parent_calls_tracked": 1,
-        "heartbeat": heartbeat,
-        "serializer": "json",
+        constants.ACCEPT_CONFIG_KEY: ["json"],
+        constants.MAX_WORKERS_CONFIG_KEY: workers,
+        constants.PARENT_CALLS_CONFIG_KEY: 1,
+        constants.HEARTBEAT_CONFIG_KEY: heartbeat,
+        constants.SERIALIZER_CONFIG_KEY: "json",
     }
 
 

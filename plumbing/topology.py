@@ -21,6 +21,7 @@ from domain.events import EVENT_TYPES
 DELIVERY_LIMIT = 5
 ANSWER_SECONDS = 10
 LONGEST_MESSAGE = 2**20
+LONGEST_BELL_QUEUE = 10_000
 # The kinds of work there are: they are declared before their first reader runs, so nothing is ever unroutable.
 WORK_QUEUES = ("poller.polls", "psa_writer.posts", "psa_writer.catalogue")
 
@@ -64,7 +65,7 @@ def bell_queue(service: str, types: Iterable[str]) -> Queue:
         name,
         bindings=[binding(BELLS, routing_key=event_type) for event_type in wanted],
         durable=True,
-        queue_arguments=_arguments(name, 10_000),
+        queue_arguments=_arguments(name, LONGEST_BELL_QUEUE),
     )
 
 
@@ -114,5 +115,5 @@ def in_time() -> Iterator[None]:
     if not is_monkey_patched("socket"):
         yield
         return
-    with Timeout(4 * ANSWER_SECONDS, TimeoutError("RabbitMQ did not answer in time")):
+    with Timeout(2 * ANSWER_SECONDS, TimeoutError("RabbitMQ did not answer in time")):
         yield

@@ -14,11 +14,13 @@ from typing import Self
 @dataclass
 class Faults:
     """What happens to the bytes. latency in seconds a piece; slice_bytes > 0: pieces of at most so many; frozen: nothing
-    passes, nothing is closed (half-open). refused: new connections are closed at once."""
+    passes, nothing is closed (half-open). freezes_after > 0: a connection freezes for ever when so many bytes have come from
+    the target. refused: new connections are closed at once."""
 
     latency: float = 0
     slice_bytes: int = 0
     frozen: bool = False
+    freezes_after: int = 0
     refused: bool = False
 
 
@@ -31,9 +33,19 @@ class FaultProxy:
         self.port: int = self._listener.getsockname()[1]
         self.faults = Faults()
         self._sockets: set[socket.socket] = set()
+        self._frozen: set[socket.socket] = set()
         self._closed = False
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
+
+    @property
+    def frozen_connections(self) -> int:
+        """How many connections are frozen for ever."""
+        return len(self._frozen) // 2
+
+    def freeze_all(self) -> None:
+        """Lets nothing pass on the connections there are, and closes none: for ever. New ones pass."""
+        self._frozen |= self._sockets
 
     def reset_all(self) -> None:
         """Cuts every connection with a TCP reset."""
@@ -70,15 +82,19 @@ class FaultProxy:
             except OSError:
                 continue
             self._sockets |= {client, server}
-            for source, sink in ((client, server), (server, client)):
-                thread = threading.Thread(target=self._carry, args=(source, sink), daemon=True)
+            for source, sink, passes in ((client, server, 0), (server, client, self.faults.freezes_after)):
+                thread = threading.Thread(target=self._carry, args=(source, sink, passes), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def _carry(self, source: socket.socket, sink: socket.socket, passes: int) -> None:
+        came = 0
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                while self.faults.frozen:
+                came += len(data)
+                if passes and came > passes:
+                    self._frozen |= {source, sink}
+                while (self.faults.frozen or source in self._frozen) and not self._closed:
                     time.sleep(0.02)
                 self._pass_on(data, sink)
         for one in (source, sink):

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from nameko.rpc import rpc
-
 from domain.keys import MspId
 from plumbing import topology
+from plumbing.answering import rpc
 from plumbing.catch_up import catch_up, sweep
 from plumbing.hearing import hear
 from plumbing.house import HouseProvider

@@ -3,10 +3,10 @@
 from typing import Any
 
 from nameko.contextdata import ContextDataProvider
-from nameko.rpc import rpc
 
 from domain.keys import ConnectionId, MspId
 from plumbing import topology
+from plumbing.answering import rpc
 from plumbing.broker import consume
 from plumbing.house import HouseProvider
 from plumbing.logs import correlated

@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from nameko.contextdata import ContextDataProvider
-from nameko.rpc import rpc
 
 from domain.keys import ConnectionId, MspId
 from plumbing import setup, topology
+from plumbing.answering import rpc
 from plumbing.broker import BadMessage, consume
 from plumbing.budget import BudgetSpent
 from plumbing.catch_up import catch_up, sweep

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from nameko.rpc import rpc
-
 from domain.keys import MspId
 from plumbing import setup, topology
+from plumbing.answering import rpc
 from plumbing.broker import BadMessage, consume
 from plumbing.catch_up import catch_up, sweep
 from plumbing.hearing import hear

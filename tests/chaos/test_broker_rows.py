@@ -12,6 +12,7 @@ from deploy.servers.ports import free_port
 from plumbing import outbox, topology
 from plumbing.clock import Clock
 from plumbing.database import make_engine
+from plumbing.link import HEARTBEAT_SECONDS
 from plumbing.relay import DeadLetters
 from tests.fault_proxy import FaultProxy
 from tests.msps import add_msp
@@ -195,6 +196,32 @@ def test_m7_a_bad_link_to_the_broker_is_survived_and_no_consumer_stays_silent(
             # then
             wait_for(lambda: len(effects(engine)) >= len(ids), seconds=90, what="all effects")
     assert effects(engine) == sorted(ids)
+
+
+# Bytes that the broker sends: none, about half of what it says until messages flow, all.
+@pytest.mark.parametrize("passes", [1, 700, 0], ids=["at once", "while it is made", "later"])
+def test_m7_a_link_that_freezes_for_ever_is_made_anew_within_half_a_minute(
+    engine: Engine, database: str, vhost: str, start_relay: Callable[[str], RelayProcess], passes: int
+) -> None:
+    # given
+    parts = urlsplit(vhost)
+    start_relay(vhost)
+    with FaultProxy(parts.hostname or "", parts.port or 5672) as proxy:
+        proxy.faults.freezes_after = passes
+        with worker(database, through(proxy, vhost), heartbeat=HEARTBEAT_SECONDS):
+            ids = put(engine, 5)
+            if passes:
+                wait_for(lambda: proxy.frozen_connections, what="a frozen link")
+            else:
+                wait_for(lambda: effects(engine) == sorted(ids))
+
+            # when what there is stays frozen and new connections pass
+            proxy.freeze_all()
+            proxy.faults.freezes_after = 0
+            ids += put(engine, 5)
+
+            # then
+            wait_for(lambda: effects(engine) == sorted(ids), seconds=30, what="work after the link was made anew")
 
 
 def test_a_relay_takes_over_when_the_leading_one_is_killed(

@@ -1,0 +1,38 @@
+"""A link to the broker on which nothing passes any more -> given up within seconds and made anew.
+
+A frozen link (a switch that died, a firewall that forgot) is never closed by anyone. nameko would notice by the missed
+heartbeats, but then says goodbye to the broker and waits for an answer for ever: a consumer that is silently dead.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from nameko.messaging import QueueConsumer as NamekoQueueConsumer
+
+from plumbing import topology
+
+# Two missed in a row end a connection, so that work goes on within half a minute.
+HEARTBEAT_SECONDS = 8
+
+
+class LinkedConsumer(NamekoQueueConsumer):
+    """nameko's consumer thread, on a link that is let go of when it froze."""
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Any]:
+        """A connection that is dropped without a goodbye once it broke."""
+        with super().establish_connection() as connection:
+            try:
+                yield connection
+            except connection.connection_errors:
+                connection.collect()
+                raise
+
+    @contextmanager
+    def Consumer(self) -> Iterator[Any]:  # noqa: N802 kombu's name
+        """Connection, channel and consumers, once the broker has answered to all of it in time."""
+        with ExitStack() as opened:
+            with topology.in_time():
+                ready = opened.enter_context(super().Consumer())
+            yield ready

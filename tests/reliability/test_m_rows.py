@@ -188,7 +188,7 @@ def test_m8_a_handler_busy_for_three_heartbeats_has_one_effect_and_its_service_l
 ) -> None:
     # given
     declare(vhost)
-    (busy,) = send(vhost, {"do": "busy", "seconds": 14})
+    (busy,) = send(vhost, {"do": "busy", "seconds": 7})
 
     # when
     with worker(database, vhost, heartbeat=2) as process:

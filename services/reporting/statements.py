@@ -70,10 +70,8 @@ class Shape:
 def page_statement(shape: Shape) -> tuple[str, dict[str, Any]]:
     """SQL for psycopg2, and the values that are the same for every question of this shape."""
     report = REPORTS[shape.report]
-    conditions = and_(
-        report.condition, *(_holds(report.columns[name], word, n) for n, (name, word) in enumerate(shape.filter))
-    )
-    keys = [(_key(report.columns[order.name]), order.descending != shape.backward) for order in shape.order]
+    conditions = holding(report, shape.filter)
+    keys = [(key_of(report.columns[order.name]), order.descending != shape.backward) for order in shape.order]
     beyond = true() if shape.cursor is None else _beyond(report, shape, keys)
     page = (
         select(
@@ -137,7 +135,7 @@ def _sum(report: Report, column: Column, conditions: ColumnElement[bool]) -> Sel
     return select(func.jsonb_object_agg(each.c.currency, sql_cast(each.c.amount, Text)))
 
 
-def _key(column: Column) -> ColumnElement[Any]:
+def key_of(column: Column) -> ColumnElement[Any]:
     """What rows are ordered by: names without regard to capitals, and the same in every database's locale."""
     if column.kind is Kind.TEXT:
         return func.lower(column.expression).collate("C")
@@ -175,6 +173,11 @@ def _after(
     if not given:
         return false()
     return or_(key > value, key.is_(None)) if nullable else key > value
+
+
+def holding(report: Report, asked: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    """Whether a row belongs to the report and all that is asked of it, as (column, word), holds; values: is_0, is_1, ..."""
+    return and_(report.condition, *(_holds(report.columns[name], word, n) for n, (name, word) in enumerate(asked)))
 
 
 def _holds(column: Column, word: str, number: int) -> ColumnElement[bool]:

@@ -23,6 +23,8 @@ from domain.events.psa_writer import (
     AdjustmentFailed,
     AdjustmentParked,
     AdjustmentPosted,
+    AdjustmentReleased,
+    AdjustmentRetried,
     CatalogueRead,
     CatalogueReadFailed,
     PsaAgreementObserved,
@@ -56,6 +58,8 @@ Event = (
     | AdjustmentPosted
     | AdjustmentFailed
     | AdjustmentParked
+    | AdjustmentReleased
+    | AdjustmentRetried
     | UnitsFoundEqual
     | RelationSet
     | RelationCleared
@@ -74,7 +78,9 @@ __all__ = [
     "AdjustmentFailed",
     "AdjustmentParked",
     "AdjustmentPosted",
+    "AdjustmentReleased",
     "AdjustmentRequested",
+    "AdjustmentRetried",
     "AdjustmentSuperseded",
     "CatalogueRead",
     "CatalogueReadFailed",

@@ -109,7 +109,7 @@ class AdjustmentPosted(OdinNames, PsaNames):
     """The PSA took one adjustment, and reading back agreed. units_before and units_after are those on the effective
     date; prorated amounts are our own reckoning for the rest of that billing period. completes_request: with this one
     the request is done (a plan of two dates takes two adjustments).
-    Stream of this and the three below: adjustment/<request>."""
+    Stream of this and the five below: adjustment/<request>."""
 
     type: ClassVar[str] = "AdjustmentPosted"
     version: ClassVar[int] = 1
@@ -167,3 +167,28 @@ class UnitsFoundEqual(OdinNames, PsaNames):
     request_id: str
     units: int
     on_date: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentReleased(OdinNames, PsaNames):
+    """A person let an adjustment out whatever held it: it is planned anew and goes out whatever its size. kind and message
+    say what stood in the way until then (None: nothing did). Who it was is the actor of the event."""
+
+    type: ClassVar[str] = "AdjustmentReleased"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    kind: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentRetried(OdinNames, PsaNames):
+    """A person had a waiting adjustment tried again at once; kind and message as in AdjustmentReleased."""
+
+    type: ClassVar[str] = "AdjustmentRetried"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    kind: str | None
+    message: str | None

@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
+from domain.envelope import NewEvent
 from domain.keys import ConnectionId, MspId
 from plumbing.logs import correlation_id
-from services.psa_writer import open_requests
+from services.psa_writer import open_requests, tell
 from services.psa_writer.open_requests import OpenRequest
 from services.psa_writer.reactor import POSTS, put_work
+from services.psa_writer.settling import append
 from services.psa_writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -68,11 +71,12 @@ def _let_go(
             request = known.get(request_id)
             refusal = _UNKNOWN if request is None else why_not(request)
             results.append({"id": request_id, "ok": refusal is None, "refusal": refusal})
-        going = [result["id"] for result in results if result["ok"]]
+        going = sorted({result["id"] for result in results if result["ok"]})
         rows = connection.execute(
             text(
                 """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now,
-                   released = released OR :released, contradictions = CASE WHEN :released THEN 0 ELSE contradictions END
+                   released = released OR :released, contradictions = CASE WHEN :released THEN 0 ELSE contradictions END,
+                   stream_version = stream_version + 1
                    WHERE msp_id = :m AND request_id = ANY(:ids) RETURNING connection_id"""
             ),
             {"m": msp_id, "ids": going, "released": released, "now": writer.clock.now()},
@@ -86,8 +90,17 @@ def _let_go(
             {"m": msp_id, "connections": connections},
         )
         put_work(connection, POSTS, msp_id, connections, writer.clock.now(), correlation_id(), reason=actor)
+        told = [_event(known[request_id], writer.clock.now(), released=released) for request_id in going]
+        append(connection, msp_id, told, writer.clock.now(), actor)
     log.info("a person let adjustments go", extra={"requests": going, "released": released, "actor": actor})
     return {"results": results}
+
+
+def _event(request: OpenRequest, now: datetime, *, released: bool) -> tuple[str, NewEvent]:
+    """What a person did, as the next event of the request, with the correlation of the request."""
+    event = tell.let_go(request.wish, request.kind, request.message, released=released)
+    stream, version = f"adjustment/{request.request_id}", request.stream_version + 1
+    return request.correlation_id, NewEvent(stream=stream, stream_version=version, event=event, occurred_at=now)
 
 
 def _refusal(code: str, message: str, fix: str) -> dict[str, str]:

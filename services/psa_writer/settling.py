@@ -55,9 +55,14 @@ def settle(
 
 
 def append(
-    connection: Connection, msp_id: MspId, events: Iterable[tuple[str, NewEvent]], recorded_at: datetime
+    connection: Connection,
+    msp_id: MspId,
+    events: Iterable[tuple[str, NewEvent]],
+    recorded_at: datetime,
+    actor: str = "",
 ) -> None:
-    """Appends the events, those of one correlation in one statement. Last in the transaction: it holds the log's lock."""
+    """Appends the events, those of one correlation in one statement. Last in the transaction: it holds the log's lock.
+    actor: the person on whose behalf."""
     groups: dict[str, list[NewEvent]] = {}
     for correlation_id, event in events:
         groups.setdefault(correlation_id, []).append(event)
@@ -69,6 +74,7 @@ def append(
             recorded_at=recorded_at,
             recorded_by="psa_writer",
             correlation_id=correlation_id,
+            actor=actor,
         )
 
 

@@ -4,7 +4,15 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
-from domain.events import AdjustmentFailed, AdjustmentParked, AdjustmentPosted, AdjustmentRequested, UnitsFoundEqual
+from domain.events import (
+    AdjustmentFailed,
+    AdjustmentParked,
+    AdjustmentPosted,
+    AdjustmentReleased,
+    AdjustmentRequested,
+    AdjustmentRetried,
+    UnitsFoundEqual,
+)
 from domain.events.names import OdinNames, PsaNames
 from domain.money import Money
 from services.psa_writer.intents import Intent
@@ -61,6 +69,14 @@ def parked(wish: AdjustmentRequested, kind: str, message: str, fix: str, attempt
         attempt=attempt,
         target_units=wish.target_units,
     )
+
+
+def let_go(
+    wish: AdjustmentRequested, kind: str | None, message: str | None, *, released: bool
+) -> AdjustmentReleased | AdjustmentRetried:
+    """A person released the adjustment, or had it tried again; kind and message: what stood in the way."""
+    event = AdjustmentReleased if released else AdjustmentRetried
+    return event(**_names(wish), request_id=wish.request_id, target_units=wish.target_units, kind=kind, message=message)
 
 
 def found_equal(wish: AdjustmentRequested, units: int, on_date: date) -> UnitsFoundEqual:

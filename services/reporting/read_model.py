@@ -27,9 +27,10 @@ LARGE_SLICE = 200
 _FOR_SMALL = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
 _FOR_LARGE = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL work_mem = '64MB'"
 
-_IN_PLACE = """SELECT position, type, payload, occurred_at, actor FROM log.events
+_IN_PLACE = """SELECT position, type, payload, occurred_at, actor, recorded_by, correlation_id FROM log.events
     WHERE msp_id = :msp_id AND position > :after AND position <= :upto AND type = ANY(:types)"""
-_BESIDE = """SELECT e.position, e.type, coalesce(u.payload, e.payload) AS payload, e.occurred_at, e.actor
+_BESIDE = """SELECT e.position, e.type, coalesce(u.payload, e.payload) AS payload, e.occurred_at, e.actor,
+        e.recorded_by, e.correlation_id
     FROM log.events e LEFT JOIN pg_temp.upcast_events u USING (position)
     WHERE e.msp_id = :msp_id AND e.position > :after AND e.position <= :upto AND e.type = ANY(:types)"""
 

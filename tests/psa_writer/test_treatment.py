@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from domain.events import AdjustmentFailed, AdjustmentParked, AdjustmentPosted, PsaUnitsObserved, UnitsFoundEqual
+from domain.events import (
+    AdjustmentFailed,
+    AdjustmentParked,
+    AdjustmentPosted,
+    AdjustmentReleased,
+    AdjustmentRetried,
+    PsaUnitsObserved,
+    UnitsFoundEqual,
+)
 from domain.money import Money
 from services.psa_writer import by_hand
 from services.psa_writer.writer import Writer
@@ -51,6 +59,32 @@ def test_a_large_change_waits_for_a_person_who_lets_it_out(writing: Writing, bef
     assert [result["refusal"]["code"] for result in refused["results"]] == ["held", "unknown"]
     assert released == {"results": [{"id": request, "ok": True, "refusal": None}]}
     assert writing.units(line, AUGUST) == wanted
+
+
+def test_who_released_or_retried_what_and_what_held_it_stands_in_the_log(writing: Writing) -> None:
+    # given one that a bound holds, and one that waits for its agreement
+    held = writing.request(writing.add_product(4), 60)
+    waiting = writing.request(writing.add_product(4, writing.add_agreement(end=date(2026, 7, 10))), 12)
+    writing.work()
+    parked = {event.request_id: event for event in writing.told(AdjustmentParked)}
+
+    # when
+    by_hand.release(writing.writer(), writing.msp_id, [held, held, "none"], "maria")
+    by_hand.retry(writing.writer(), writing.msp_id, [held, waiting], "john")
+
+    # then
+    [released] = writing.told(AdjustmentReleased)
+    assert (released.request_id, released.kind, released.target_units) == (held, "large_change", 60)
+    assert released.message == parked[held].message
+    assert {event.request_id for event in writing.told(AdjustmentRetried)} == {held, waiting}
+    with writing.engine.connect() as connection:
+        query = text(
+            "SELECT type, actor, recorded_by FROM log.events WHERE type ~ 'Released|Retried' ORDER BY position"
+        )
+        who = {tuple(row) for row in connection.execute(query)}
+    assert who == {("AdjustmentReleased", "maria", "psa_writer"), ("AdjustmentRetried", "john", "psa_writer")}
+    writing.work()
+    assert [event.request_id for event in writing.told(AdjustmentPosted)] == [held]
 
 
 def test_what_exceeds_the_units_of_an_hour_goes_out_when_the_hour_has_passed(writing: Writing) -> None:

@@ -38,6 +38,7 @@ POLICIES: dict[str, Policy] = {
     "largest_change_per_hour": Policy(
         "5000", (), "units changed in an hour, summed without sign, before all wait", least=1
     ),
+    "payload_days": Policy("400", (), "days for which ODIN's masked answers are kept as evidence", least=1),
 }
 
 

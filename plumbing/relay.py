@@ -21,7 +21,7 @@ from kombu import Connection as BrokerConnection
 from sqlalchemy import Connection, Engine, text
 
 from domain.keys import MspId
-from plumbing import metrics, topology
+from plumbing import evidence, metrics, topology
 from plumbing.clock import Clock
 from plumbing.publisher import BrokerBlocked, Message, Publisher, PublishUnknown
 
@@ -108,13 +108,14 @@ class Relay:
         return rung
 
     def tidy(self) -> None:
-        """Forgets what was sent and claimed long ago, and counts what waits."""
+        """Forgets what was sent, claimed or kept as evidence long ago, and counts what waits."""
         with self._engine.begin() as connection:
             days = {"now": self._clock.now(), "sent": f"{KEEP_SENT_DAYS} days", "claimed": f"{KEEP_INBOX_DAYS} days"}
             connection.execute(text("DELETE FROM queue.outbox WHERE sent_at < :now - CAST(:sent AS interval)"), days)
             connection.execute(
                 text("DELETE FROM queue.inbox WHERE received_at < :now - CAST(:claimed AS interval)"), days
             )
+            evidence.forget(connection, self._clock.now())
             waiting = connection.scalar(text("SELECT count(*) FROM queue.outbox WHERE sent_at IS NULL"))
             metrics.outbox_waiting.set(waiting or 0)
 

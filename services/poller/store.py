@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from domain.events import Event
 from domain.keys import CompanyId, SubscriptionId
 from plumbing.clock import Clock
+from services.poller import answers
 from services.poller import known as rows
 from services.poller.confirm_missing import Missing, confirm_missing
 from services.poller.detect_changes import (
@@ -141,6 +142,7 @@ class Store:
         record = Record(self._place, loaded.versions, max(each.read_at for each, _ in changed.values()))
         after = dict(loaded.subscriptions)
         written: set[SubscriptionId] = set()
+        telling = []
         for result, print_ in sorted(changed.values(), key=lambda pair: pair[0].subscription_id):
             noted = self._noted(loaded.subscriptions.get(result.subscription_id), result, names)
             if noted is not None:
@@ -149,6 +151,10 @@ class Store:
                 after[result.subscription_id] = known
                 loaded.prints[result.subscription_id] = ReadPrints(result.row_print, print_)
                 written.add(result.subscription_id)
+                answer = result.snapshot.answer if result.snapshot else b""
+                if answer and (events or result.subscription_id in self.tally.missing):
+                    telling.append((result.subscription_id, result.read_at, answer))
+        answers.keep(connection, self._place, telling)
         for company_id in sorted({after[each].row.company_id for each in written} - set(broken)):
             company = [each for each in after.values() if each.row.company_id == company_id]
             renewals, unclear = follow_renewals(company)

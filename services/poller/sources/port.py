@@ -4,7 +4,7 @@ A source reads and never writes. What it answers is whole and exact, or it raise
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -65,10 +65,12 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One subscription read whole. resources None: the answer did not speak of them, which is not "there are none"."""
+    """One subscription read whole. resources None: the answer did not speak of them, which is not "there are none". answer:
+    the bytes that came ("": not kept). They may hold personal data: answers.py masks them before they are kept."""
 
     row: SubscriptionRow
     resources: tuple[Resource, ...] | None
+    answer: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

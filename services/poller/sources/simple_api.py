@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -96,7 +96,7 @@ class SimpleApi:
         answer = self._found(f"/subscriptions/{subscription_id}", "/subscriptions/{id}")
         if answer is None:
             return None
-        read = shapes.snapshot(answer.body)
+        read = replace(shapes.snapshot(answer.body), answer=answer.body)
         if read.row.subscription_id != subscription_id:
             raise OutsideFailure("malformed", f"asked for subscription {subscription_id}, another one came")
         return read

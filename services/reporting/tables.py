@@ -223,3 +223,44 @@ psa_products = _read_model(
     _flag("gone"),
     _moment("observed_at", required=True),
 )
+counts = _read_model(
+    "counts",
+    ("resource_key", "from_position"),
+    *_texts("resource_key"),
+    Column("from_position", BigInteger, nullable=False),
+    Column("to_position", BigInteger),
+    _moment("valid_from", required=True),
+    _moment("valid_to"),
+    *_texts("connection_id", "subscription_id", "status"),
+    Column("count", Numeric),
+    *_money("unit_cost", "unit_price"),
+    *_optional("relation_id", "psa_connection_id", "psa_product_id"),
+)
+renewals = _read_model(
+    "renewals",
+    ("connection_id", "subscription_id"),
+    *_texts("connection_id", "subscription_id", "previous_subscription_id"),
+    _moment("renewed_at", required=True),
+)
+ledger = _read_model(
+    "ledger",
+    ("psa_connection_id", "psa_product_id", "position"),
+    *_texts("psa_connection_id", "psa_product_id"),
+    Column("position", BigInteger, nullable=False),
+    *_texts("kind"),
+    Column("on_date", Date, nullable=False),
+    _whole("units"),
+    _whole("unit_change", required=False),
+    _moment("told_at", required=True),
+    *_optional("request_id"),
+)
+activity = _read_model(
+    "activity",
+    ("position",),
+    Column("position", BigInteger, nullable=False),
+    _moment("happened_at", required=True),
+    *_texts("actor", "actor_kind", "source", "action", "object_kind", "object_id", "object_label"),
+    Column("changes", JSONB, nullable=False),
+    *_optional("reason"),
+    *_texts("correlation_id"),
+)

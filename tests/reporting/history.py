@@ -199,8 +199,16 @@ def parked(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.Adju
     )
 
 
-def equal(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.UnitsFoundEqual:
-    return e.UnitsFoundEqual(**names, **to, request_id=request_id, units=12, on_date=date(2026, 3, 1))
+def let_go(
+    names: dict[str, Any], to: dict[str, Any], request_id: str, *, released: bool = True
+) -> e.AdjustmentReleased | e.AdjustmentRetried:
+    event = e.AdjustmentReleased if released else e.AdjustmentRetried
+    held = "The change is larger than 50 units."
+    return event(**names, **to, request_id=request_id, target_units=12, kind="large_change", message=held)
+
+
+def equal(names: dict[str, Any], to: dict[str, Any], request_id: str, units: int = 12) -> e.UnitsFoundEqual:
+    return e.UnitsFoundEqual(**names, **to, request_id=request_id, units=units, on_date=date(2026, 3, 1))
 
 
 def refused(names: dict[str, Any], to: dict[str, Any]) -> e.PlanRefused:
@@ -266,12 +274,30 @@ def product(names: dict[str, Any], price: str | None = "5.00") -> e.PsaProductOb
     )
 
 
-def units(names: dict[str, Any], how_many: int) -> e.PsaUnitsObserved:
-    return e.PsaUnitsObserved(**names, previous_units=None, units=how_many, on_date=date(2026, 3, 1))
+def units(names: dict[str, Any], how_many: int, on_date: date = date(2026, 3, 1)) -> e.PsaUnitsObserved:
+    return e.PsaUnitsObserved(**names, previous_units=None, units=how_many, on_date=on_date)
 
 
 def gone(level: str, record_id: str) -> e.PsaRecordGone:
     return e.PsaRecordGone(psa_connection_id="autotask", level=level, record_id=record_id, name="it")
+
+
+def msp_added() -> e.MspAdded:
+    return e.MspAdded(name="Acme", time_zone="UTC")
+
+
+def connection_saved(version: int = 1) -> e.ConnectionSaved:
+    return e.ConnectionSaved(
+        connection_id="odin",
+        kind="odin",
+        connection_version=version,
+        changed_settings=("gateway_url", "user"),
+        replaced_secrets=("password",),
+    )
+
+
+def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
+    return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
 
 
 def append(

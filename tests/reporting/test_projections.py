@@ -238,7 +238,11 @@ HAPPENINGS = st.one_of(
     st.builds(h.posted, RESOURCES, PRODUCTS, REQUESTS, st.integers(-9, 9), completes=st.booleans()),
     st.builds(h.failed, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.parked, RESOURCES, PRODUCTS, REQUESTS),
+    st.builds(h.let_go, RESOURCES, PRODUCTS, REQUESTS, released=st.booleans()),
     st.builds(h.equal, RESOURCES, PRODUCTS, REQUESTS),
+    st.sampled_from(
+        [h.msp_added(), h.connection_saved(), h.policy_changed("report"), h.policy_changed("post", "report")]
+    ),
     st.builds(h.refused, RESOURCES, PRODUCTS),
     st.sampled_from([h.poll_failed(), h.poll_failed("unreachable"), h.poll_completed()]),
     st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.catalogue_read(), h.refused(A, P)]),

@@ -1,0 +1,20 @@
+"""What people and services changed -> who did what, when, before and after, and why."""
+
+from services.reporting.read_model import ReadModel
+from services.reporting.tables import activity
+
+ACTIVITY = ReadModel(
+    "activity",
+    (activity,),
+    (
+        "MspAdded",
+        "ConnectionSaved",
+        "PolicyChanged",
+        "RelationSet",
+        "RelationCleared",
+        "AdjustmentPosted",
+        "AdjustmentParked",
+        "AdjustmentReleased",
+        "AdjustmentRetried",
+    ),
+)

@@ -1,0 +1,58 @@
+-- One row an event. changes: [{field, before, after}], before and after as text or null; of secrets only that they were replaced.
+-- Whoever is not the recording service itself is a person.
+WITH acts AS (
+    SELECT position, type, payload, occurred_at, actor, recorded_by, correlation_id,
+        CASE
+            WHEN type LIKE 'Relation%' THEN 'relation'
+            WHEN type LIKE 'Adjustment%' THEN 'adjustment'
+            WHEN type = 'ConnectionSaved' THEN 'connection'
+            WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
+    FROM ({events}) e
+)
+INSERT INTO reporting.activity ({activity.columns})
+SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = recorded_by THEN 'service' ELSE 'person' END,
+    recorded_by,
+    CASE type
+        WHEN 'RelationSet' THEN 'relation_set' WHEN 'RelationCleared' THEN 'relation_cleared'
+        WHEN 'AdjustmentPosted' THEN 'adjustment_posted' WHEN 'AdjustmentParked' THEN 'adjustment_parked'
+        WHEN 'AdjustmentReleased' THEN 'adjustment_released' WHEN 'AdjustmentRetried' THEN 'adjustment_retried'
+        WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
+    object_kind,
+    CASE object_kind
+        WHEN 'relation' THEN reporting.resource_key(:msp_id, payload) WHEN 'adjustment' THEN payload ->> 'request_id'
+        WHEN 'connection' THEN payload ->> 'connection_id' WHEN 'policy' THEN payload ->> 'policy' ELSE :msp_id END,
+    CASE object_kind
+        WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
+        ELSE payload ->> 'resource_name' END,
+    CASE
+        WHEN object_kind = 'relation' THEN (
+            SELECT jsonb_agg(jsonb_build_object('field', level,
+                'before', CASE WHEN type = 'RelationCleared' THEN payload -> (level || '_name') END,
+                'after', CASE WHEN type = 'RelationSet' THEN payload -> (level || '_name') END) ORDER BY level)
+            FROM unnest(ARRAY['psa_agreement', 'psa_customer', 'psa_product']) AS level)
+        WHEN type = 'AdjustmentPosted' THEN jsonb_build_array(
+            jsonb_build_object('field', 'units', 'before', payload ->> 'units_before', 'after', payload ->> 'units_after'))
+            || CASE WHEN payload -> 'unit_cost_before' IS DISTINCT FROM payload -> 'unit_cost_after' THEN jsonb_build_array(
+                jsonb_build_object('field', 'unit_cost',
+                    'before', reporting.money_in_words(payload -> 'unit_cost_before'),
+                    'after', reporting.money_in_words(payload -> 'unit_cost_after'))) ELSE '[]' END
+            || jsonb_build_array(
+                jsonb_build_object('field', 'effective_date', 'before', NULL, 'after', payload ->> 'effective_date'))
+        WHEN object_kind = 'adjustment' THEN jsonb_build_array(
+            jsonb_build_object('field', 'target_units', 'before', NULL, 'after', payload ->> 'target_units'),
+            jsonb_build_object('field', 'kind',
+                'before', CASE WHEN type <> 'AdjustmentParked' THEN payload -> 'kind' END,
+                'after', CASE WHEN type = 'AdjustmentParked' THEN payload -> 'kind' END))
+        WHEN object_kind = 'policy' THEN jsonb_build_array(jsonb_build_object(
+            'field', payload ->> 'policy', 'before', payload ->> 'previous_value', 'after', payload ->> 'value'))
+        WHEN object_kind = 'connection' THEN (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('field', field, 'before', NULL, 'after', became)
+                ORDER BY became, field), '[]')
+            FROM (SELECT jsonb_array_elements_text(payload -> 'changed_settings') AS field, 'changed' AS became
+                UNION ALL SELECT jsonb_array_elements_text(payload -> 'replaced_secrets'), 'replaced') given)
+        ELSE jsonb_build_array(
+            jsonb_build_object('field', 'name', 'before', NULL, 'after', payload ->> 'name'),
+            jsonb_build_object('field', 'time_zone', 'before', NULL, 'after', payload ->> 'time_zone')) END,
+    coalesce(payload ->> 'reason', payload ->> 'message'),
+    correlation_id
+FROM acts

@@ -1,0 +1,6 @@
+"""What was posted, found and read -> the units of each PSA product: those that we left there, and those that were read."""
+
+from services.reporting.read_model import ReadModel
+from services.reporting.tables import ledger
+
+LEDGER = ReadModel("ledger", (ledger,), ("AdjustmentPosted", "UnitsFoundEqual", "PsaUnitsObserved"))

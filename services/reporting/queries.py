@@ -10,24 +10,29 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.keys import MspId
+from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.paging import Page, read_page
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, Question
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
 __all__ = [
+    "MOST_GROUPS",
     "MOST_ROWS",
     "QUESTIONS",
     "REPORTS",
     "BadQuestion",
     "Column",
+    "Grouping",
     "Kind",
     "Order",
     "Page",
     "Question",
     "Report",
+    "Step",
     "open_failures_of",
     "pulse",
+    "read_groups",
     "read_page",
     "relations_of",
 ]

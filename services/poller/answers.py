@@ -72,9 +72,9 @@ def keep(connection: Connection, place: Place, told: Iterable[tuple[Subscription
 
 def masked(raw: bytes) -> Answer:
     """The answer to GET /subscriptions/{id} as it may be shown, with the places of the numbers: count, cost and price of
-    each resource as "<resource id>/count" and so on, and the subscription's "status"."""
+    each resource as "<resource id>/count" and so on, the subscription's "status" and its "resources"."""
     shown = _shown(raw, _SUBSCRIPTION)
-    marks = {"status": "/status"}
+    marks = {"status": "/status", "resources": "/products"}
     for place, product in enumerate(shown.get("products") or ()):
         resource_id = msgspec.json.decode(product["id"])
         marks |= {f"{resource_id}/{name}": f"/products/{place}/{field}" for name, field in _MARKED.items()}

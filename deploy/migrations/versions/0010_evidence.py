@@ -56,7 +56,8 @@ def lineage() -> None:
         """CREATE INDEX events_of_product ON log.events
            (msp_id, (payload ->> 'psa_connection_id'), (payload ->> 'psa_product_id'), position)
            WHERE type IN ('RelationSet', 'RelationCleared', 'AdjustmentRequested', 'AdjustmentSuperseded', 'PlanRefused',
-                          'AdjustmentPosted', 'AdjustmentFailed', 'AdjustmentParked', 'UnitsFoundEqual')"""
+                          'AdjustmentPosted', 'AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased',
+                          'AdjustmentRetried', 'UnitsFoundEqual')"""
     )
     op.execute(
         """CREATE INDEX events_of_renewal ON log.events

@@ -25,6 +25,7 @@ from gateway import health
 from gateway.auth import Caller, caller
 from gateway.documents import Documents, Invalid
 from gateway.errors import Refusal, told
+from gateway.exports.serving import Exports
 from gateway.schema import build
 from gateway.schema.context import Context
 from plumbing.clock import Clock
@@ -63,6 +64,7 @@ class Gateway:
         self._engine, self._settings, self._clock = engine, settings, clock
         # Each answer is one statement: it needs no transaction around it.
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._exports = Exports(engine, settings.gateway_token, clock)
         self._schema = build()
         self._documents = Documents(self._schema, introspection=settings.introspection)
 
@@ -70,6 +72,7 @@ class Gateway:
         """The ASGI application."""
         routes = [
             Route("/graphql", self.graphql, methods=["POST"]),
+            Route("/export/{file}", self._exports.answer, methods=["GET"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]

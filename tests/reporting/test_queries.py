@@ -63,7 +63,7 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
             h.linked(A, P),
             h.requested(A, P, "q1"),
             h.posted(A, P, "q1", -2),
-            h.failed(C, Q, "q2"),
+            h.parked(C, Q, "q2"),
             h.poll_failed(),
         ],
     )

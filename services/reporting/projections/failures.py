@@ -10,6 +10,8 @@ FAILURES = ReadModel(
         "AdjustmentFailed",
         "AdjustmentParked",
         "AdjustmentPosted",
+        "AdjustmentReleased",
+        "AdjustmentRetried",
         "AdjustmentRequested",
         "AdjustmentSuperseded",
         "UnitsFoundEqual",

@@ -1,19 +1,22 @@
 -- Adjustments that did not go out. One row a request, and its first ending is final: a failure told late, after the request
--- was posted or superseded, is counted but opens nothing.
+-- was posted or superseded, is counted but opens nothing. What a person let go is tried at once, and is no longer parked.
 WITH events AS MATERIALIZED ({events}),
 touched AS (
     SELECT payload ->> 'request_id' AS request_id,
         count(*) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS attempts,
         min(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS first_failed,
         max(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS last_failed,
-        min(position) FILTER (WHERE type NOT IN ('AdjustmentFailed', 'AdjustmentParked')) AS closed
+        max(position) FILTER (WHERE type IN ('AdjustmentReleased', 'AdjustmentRetried')) AS let_go,
+        min(position) FILTER (WHERE type IN ('AdjustmentPosted', 'UnitsFoundEqual', 'AdjustmentSuperseded')) AS closed
     FROM events
-    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'UnitsFoundEqual', 'AdjustmentSuperseded')
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'UnitsFoundEqual',
+            'AdjustmentSuperseded')
         OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
     GROUP BY 1
 ),
 merged AS (
     SELECT t.request_id, t.attempts + coalesce(r.attempts, 0) AS attempts, t.last_failed, r AS old,
+        t.let_go > coalesce(t.last_failed, 0) AS goes, g.occurred_at AS let_go_at,
         l.payload, l.occurred_at AS last_failed_at, l.type AS last_type, f.occurred_at AS first_failed_at,
         coalesce(r.closed_at, c.occurred_at) AS closed_at,
         CASE WHEN r.closed_at IS NOT NULL THEN r.closed_by
@@ -26,6 +29,7 @@ merged AS (
         ON r.msp_id = :msp_id AND r.generation = :generation AND r.failure_id = 'adjustment/' || t.request_id
     LEFT JOIN events f ON f.position = t.first_failed
     LEFT JOIN events l ON l.position = t.last_failed
+    LEFT JOIN events g ON g.position = t.let_go
     LEFT JOIN events c ON c.position = t.closed
 )
 INSERT INTO reporting.failures ({failures.columns})
@@ -51,9 +55,9 @@ SELECT :msp_id, :generation, 'adjustment/' || request_id, 'adjustment', request_
     attempts,
     coalesce((old).first_failed_at, first_failed_at),
     coalesce(last_failed_at, (old).last_failed_at),
-    CASE WHEN closed_at IS NOT NULL THEN NULL WHEN last_failed IS NULL THEN (old).next_try_at
+    CASE WHEN closed_at IS NOT NULL THEN NULL WHEN goes THEN let_go_at WHEN last_failed IS NULL THEN (old).next_try_at
         ELSE (payload ->> 'next_try_at')::timestamptz END,
-    CASE WHEN closed_at IS NOT NULL THEN 'closed' WHEN last_failed IS NULL THEN (old).state
+    CASE WHEN closed_at IS NOT NULL THEN 'closed' WHEN goes THEN 'open' WHEN last_failed IS NULL THEN (old).state
         WHEN last_type = 'AdjustmentParked' THEN 'parked' ELSE 'open' END,
     closed_at, closed_by
 FROM merged

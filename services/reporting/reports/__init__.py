@@ -1,12 +1,17 @@
 """The reports an MSP asks for, by name: a file for each group of them, made of the parts in columns.py."""
 
+from services.reporting.reports.activity import ACTIVITY
 from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
 from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
 from services.reporting.reports.columns import Report
+from services.reporting.reports.counts import COUNTS
 from services.reporting.reports.dead_letters import DEAD_LETTERS
+from services.reporting.reports.drift import DRIFT
 from services.reporting.reports.failures import FAILURES
+from services.reporting.reports.held import HELD
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.relations import RELATIONS
+from services.reporting.reports.units import LEDGER
 
 REPORTS: dict[str, Report] = {
     report.name: report
@@ -17,10 +22,15 @@ REPORTS: dict[str, Report] = {
         ADJUSTMENTS,
         REQUESTS,
         FAILURES,
+        HELD,
         RELATIONS,
         PSA_CUSTOMERS,
         PSA_AGREEMENTS,
         PSA_PRODUCTS,
+        COUNTS,
+        LEDGER,
+        DRIFT,
+        ACTIVITY,
         DEAD_LETTERS,
     )
 }

@@ -1,0 +1,43 @@
+"""Activity -> who did what, when, before and after, and why."""
+
+from sqlalchemy import func
+
+from services.reporting.reports.columns import Column, Kind, Order, Report, columns, living, of
+from services.reporting.tables import activity
+
+ACTIVITY = Report(
+    "activities",
+    "Activity",
+    "Who changed what, when, from what to what, and why: people and services alike.",
+    "activity",
+    activity,
+    living(activity, "activity"),
+    columns(
+        of(activity, "position", Kind.POSITION, "The place in the MSP's log where it stands."),
+        of(activity, "happened_at", Kind.MOMENT, "When."),
+        of(activity, "actor", Kind.TEXT, "Who: a person, or the service itself."),
+        of(activity, "actor_kind", Kind.ID, "person or service."),
+        of(activity, "source", Kind.ID, "The part of the house that carried it out: gateway, mapping or psa_writer."),
+        of(
+            activity,
+            "action",
+            Kind.ID,
+            "relation_set, relation_cleared, policy_changed, connection_saved, msp_added, adjustment_posted, "
+            "adjustment_parked, adjustment_released or adjustment_retried.",
+        ),
+        of(activity, "object_kind", Kind.ID, "relation, adjustment, policy, connection or msp."),
+        of(activity, "object_id", Kind.ID, "Which one: resource key, request, policy, connection or MSP."),
+        of(activity, "object_label", Kind.TEXT, "What it is called."),
+        Column(
+            "changes",
+            Kind.TEXT,
+            func.reporting.changes_in_words(activity.c.changes),
+            nullable=True,
+            help="Field by field: before → after; – is nothing, and of secrets it says only that they were replaced.",
+        ),
+        of(activity, "reason", Kind.TEXT, "Why, or in which words a rule spoke."),
+        of(activity, "correlation_id", Kind.ID, "Where it stands in the logs."),
+    ),
+    "position",
+    (Order("position", descending=True),),
+)

@@ -1,0 +1,141 @@
+"""Who changed what, when, before and after, and why: one row for every such event, and none for what nobody did."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.events import Event
+from domain.keys import MspId
+from services.reporting.projections import READ_MODELS
+from services.reporting.queries import REPORTS, Question, read_page
+from tests.reporting import history as h
+
+pytestmark = pytest.mark.postgres
+A, P = h.odin("a"), h.psa("p")
+
+
+def done(engine: Engine, msp_id: MspId, happened: Event, actor: str = "mara") -> dict[str, Any]:
+    """The row of the event."""
+    h.append(engine, msp_id, [happened], actor=actor)
+    h.project(engine, msp_id)
+    (row,) = h.rows(engine, "activity", msp_id)
+    return row
+
+
+def changes(row: dict[str, Any]) -> dict[str, tuple[str | None, str | None]]:
+    return {change["field"]: (change["before"], change["after"]) for change in row["changes"]}
+
+
+def test_who_set_a_relation_is_told_with_the_product_that_it_feeds(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.linked(A, P))
+
+    assert (row["actor"], row["actor_kind"], row["source"], row["action"]) == ("mara", "person", "test", "relation_set")
+    assert (row["object_kind"], row["object_id"], row["object_label"]) == ("relation", h.key(A), "Resource a")
+    assert changes(row) == {
+        "psa_customer": (None, "Customer 1"),
+        "psa_agreement": (None, "Agreement 7"),
+        "psa_product": (None, "Product p"),
+    }
+    assert row["correlation_id"] == "c"
+
+
+def test_a_cleared_relation_tells_what_was_there_and_why_it_went(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.cleared(A, P))
+
+    assert changes(row)["psa_product"] == ("Product p", None)
+    assert row["reason"] == "asked"
+
+
+def test_a_post_tells_units_and_cost_before_and_after(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.posted(A, P, "q1", 8, unit_cost_after=h.usd("3.60")), actor="test")
+
+    assert (row["actor_kind"], row["action"], row["object_id"]) == ("service", "adjustment_posted", "q1")
+    assert changes(row) == {
+        "units": ("4", "12"),
+        "unit_cost": ("3.40 USD", "3.60 USD"),
+        "effective_date": (None, "2026-03-01"),
+    }
+
+
+def test_a_cost_that_stayed_is_no_change(engine: Engine, msp_id: MspId) -> None:
+    assert "unit_cost" not in changes(done(engine, msp_id, h.posted(A, P, "q1", 8)))
+
+
+@pytest.mark.parametrize(
+    ("happened", "action", "kind"),
+    [
+        (h.parked(A, P, "q1"), "adjustment_parked", (None, "rejected")),
+        (h.let_go(A, P, "q1"), "adjustment_released", ("large_change", None)),
+        (h.let_go(A, P, "q1", released=False), "adjustment_retried", ("large_change", None)),
+    ],
+)
+def test_what_was_held_and_who_let_it_go_is_told_with_the_rule(
+    engine: Engine, msp_id: MspId, happened: Event, action: str, kind: tuple[str | None, str | None]
+) -> None:
+    row = done(engine, msp_id, happened)
+
+    assert (row["action"], changes(row)["kind"], changes(row)["target_units"]) == (action, kind, (None, "12"))
+    assert row["reason"]
+
+
+def test_of_secrets_it_says_only_that_they_were_replaced(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.connection_saved())
+
+    assert (row["object_kind"], row["object_id"], row["object_label"]) == ("connection", "odin", "odin")
+    assert changes(row) == {"gateway_url": (None, "changed"), "user": (None, "changed"), "password": (None, "replaced")}
+
+
+def test_a_connection_saved_without_a_change_has_none(engine: Engine, msp_id: MspId) -> None:
+    same = dataclasses.replace(h.connection_saved(2), changed_settings=(), replaced_secrets=())
+
+    assert done(engine, msp_id, same)["changes"] == []
+
+
+def test_a_policy_tells_its_value_before_and_after(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.policy_changed("report", "post"))
+
+    assert (row["object_kind"], row["object_label"]) == ("policy", "unit_cost")
+    assert changes(row) == {"unit_cost": ("post", "report")}
+
+
+def test_a_new_msp_is_the_first_line(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.msp_added())
+
+    assert (row["object_kind"], row["object_id"], changes(row)["name"]) == ("msp", "acme", (None, "Acme"))
+
+
+def test_what_nobody_did_is_no_activity(engine: Engine, msp_id: MspId) -> None:
+    h.append(engine, msp_id, [h.poll_completed(), h.discovered(A), h.counted(A, "4", "5"), h.units(P, 4)])
+    h.project(engine, msp_id)
+
+    assert h.rows(engine, "activity", msp_id) == []
+
+
+def test_the_report_writes_changes_in_words_and_takes_the_newest_first(engine: Engine, msp_id: MspId) -> None:
+    h.append(engine, msp_id, [h.msp_added(), h.policy_changed("report", "post")])
+    h.project(engine, msp_id)
+
+    with engine.connect() as connection:
+        found = read_page(connection, REPORTS["activities"], msp_id, Question())
+    assert [row["changes"] for row in found.rows] == ["unit_cost: post → report", "name: – → Acme; time_zone: – → UTC"]
+
+
+def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine, msp_id: MspId) -> None:
+    each = [
+        h.msp_added(),
+        h.connection_saved(),
+        h.policy_changed("post"),
+        h.linked(A, P),
+        h.cleared(A, P),
+        h.posted(A, P, "q1"),
+        h.parked(A, P, "q1"),
+        h.let_go(A, P, "q1"),
+        h.let_go(A, P, "q1", released=False),
+    ]
+    h.append(engine, msp_id, each)
+    h.project(engine, msp_id)
+
+    assert {event.type for event in each} == set(READ_MODELS["activity"].types)
+    assert len({row["action"] for row in h.rows(engine, "activity", msp_id)}) == len(each)

@@ -5,14 +5,18 @@ installation's.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from domain.keys import MspId
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
+from services.reporting.lineage.asking import Lineage
+from plumbing.event_log import UnknownMsp
+from services.reporting import sides
 from services.reporting.paging import Page, read_page
-from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, Question
+from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
@@ -25,12 +29,17 @@ __all__ = [
     "Column",
     "Grouping",
     "Kind",
+    "NoSuchSide",
+    "Lineage",
     "Order",
     "Page",
     "Question",
     "Report",
     "Step",
+    "UnknownMsp",
+    "has_side",
     "open_failures_of",
+    "position_at_end_of",
     "pulse",
     "read_groups",
     "read_page",
@@ -84,3 +93,38 @@ def pulse(connection: Connection, msp_id: MspId) -> dict[str, Any] | None:
     """How far the MSP's log and each read model are, what has stopped and why, and how much is open; None: no such MSP."""
     row = connection.execute(text(_PULSE), {"msp_id": msp_id}).mappings().first()
     return None if row is None else dict(row)
+
+
+_END_OF_DAY = """
+WITH RECURSIVE day AS (
+    SELECT h.position AS head, timezone(m.time_zone, CAST(CAST(:day AS date) + 1 AS timestamp)) AS ended_at
+    FROM log.heads h JOIN setup.msps m USING (msp_id) WHERE h.msp_id = :msp_id
+), search AS (
+    SELECT CAST(0 AS bigint) AS low, head AS high FROM day
+    UNION ALL
+    SELECT CASE WHEN before THEN middle ELSE low END, CASE WHEN before THEN high ELSE middle - 1 END
+    FROM (
+        SELECT low, high, (low + high + 1) / 2 AS middle, (
+            SELECT e.recorded_at < day.ended_at FROM log.events e, day
+            WHERE e.msp_id = :msp_id AND e.position = (low + high + 1) / 2
+        ) AS before
+        FROM search WHERE low < high
+    ) halved
+)
+SELECT low FROM search WHERE low = high
+"""
+
+
+def position_at_end_of(connection: Connection, msp_id: MspId, day: date) -> int:
+    """The position of the last event that was recorded before the day ended in the MSP's time zone; 0: none was. Found by
+    halving the log: moments of recording rise with positions, but for seconds. UnknownMsp."""
+    found = connection.scalar(text(_END_OF_DAY), {"msp_id": msp_id, "day": day})
+    if found is None:
+        raise UnknownMsp(msp_id)
+    return int(found)
+
+
+def has_side(connection: Connection, msp_id: MspId, report: str, position: int) -> bool:
+    """Whether the report, by its name, can be read as of the position right now: Question(at=position). When not, the
+    service makes it: rpc reporting.side(msp_id, report, position)."""
+    return report in REPORTS and sides.has_side(connection, sides.models_of(REPORTS[report]), msp_id, position)

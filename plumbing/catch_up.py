@@ -161,7 +161,7 @@ def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> 
             return 0
         upto = min(upto, position + size)
         if isinstance(consumer, Projection):
-            _refuse_unknown(connection, consumer, Slice(msp_id, position, upto))
+            refuse_unknown(connection, consumer.types, Slice(msp_id, position, upto))
             consumer.fold(connection, Slice(msp_id, position, upto))
         else:
             events = event_log.read(connection, msp_id, position, upto, consumer.types)
@@ -184,13 +184,14 @@ def _lags(engine: Engine, consumer: Consumer, key: dict[str, str]) -> bool:
         return bool(found.head > (found.position or 0))
 
 
-def _refuse_unknown(connection: Connection, consumer: Projection, part: Slice) -> None:
+def refuse_unknown(connection: Connection, types: Sequence[str], part: Slice) -> None:
+    """UnknownEvent when the slice has an event of the types in a version that a newer program wrote."""
     found = connection.execute(
         text(
             """SELECT type, version, min(position) FROM log.events WHERE msp_id = :msp_id AND position > :after
                AND position <= :upto AND type = ANY(:types) GROUP BY type, version"""
         ),
-        {"msp_id": part.msp_id, "after": part.after, "upto": part.upto, "types": list(consumer.types)},
+        {"msp_id": part.msp_id, "after": part.after, "upto": part.upto, "types": list(types)},
     )
     for event_type, version, position in found:
         if version > EVENT_TYPES[event_type].version:

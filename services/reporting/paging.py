@@ -9,6 +9,7 @@ from sqlalchemy.exc import DataError
 
 from services.reporting.question import (
     BadQuestion,
+    NoSuchSide,
     Question,
     cursor_of,
     cursor_values,
@@ -19,6 +20,7 @@ from services.reporting.question import (
     whole_order,
 )
 from services.reporting.reports.columns import Report
+from services.reporting.sides import models_of
 from services.reporting.statements import Shape, page_statement
 
 
@@ -38,11 +40,11 @@ class Page:
 
 
 def read_page(connection: Connection, report: Report, msp_id: str, question: Question) -> Page:
-    """One page of the report for the MSP, in one statement. BadQuestion."""
+    """One page of the report for the MSP, in one statement. BadQuestion, NoSuchSide."""
     how_many, given, backward = direction(question)
     order = whole_order(report, question.order)
     after = None if given is None else cursor_values(given, order)
-    values: dict[str, Any] = {"msp_id": msp_id, "how_many": how_many + 1}
+    values: dict[str, Any] = {"msp_id": msp_id, "how_many": how_many + 1, "at": question.at}
     if after is not None:
         values |= {f"key_{n}": value for n, value in enumerate(after) if value is not None}
     asked = questions(report, question.filter)
@@ -55,6 +57,7 @@ def read_page(connection: Connection, report: Report, msp_id: str, question: Que
         backward,
         None if after is None else tuple(value is not None for value in after),
         question.wanted,
+        question.at is not None,
     )
     statement, fixed = page_statement(shape)
     try:
@@ -63,6 +66,10 @@ def read_page(connection: Connection, report: Report, msp_id: str, question: Que
         raise BadQuestion(
             f"a value in the filter or cursor cannot be read: {str(error.orig).splitlines()[0]}"
         ) from error
+    if shape.past and not {model.name for model in models_of(report)} <= set(found[0]["sides"]):
+        raise NoSuchSide(
+            f"{report.name} is not at hand as of position {question.at}: ask for it to be made, then again"
+        )
     return _page(report, shape, [dict(row) for row in found], how_many)
 
 

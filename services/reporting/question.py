@@ -35,10 +35,15 @@ class BadQuestion(ValueError):
     """The report cannot be asked this; the message says what it can be asked."""
 
 
+class NoSuchSide(BadQuestion):
+    """The report is not at hand as of this position (any more): have its side made, then ask again."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What to read of a report. filter: column -> question -> value, all of which must hold. first/after reads forward,
-    last/before backward. columns: which to read (none: all). wanted: which of total_count, totals and as_of to work out."""
+    last/before backward. columns: which to read (none: all). wanted: which of total_count, totals and as_of to work out.
+    at: the past position to read as of, of which there must be a side; None: as it is now."""
 
     filter: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     order: Sequence[Order] = ()
@@ -48,6 +53,7 @@ class Question:
     before: str | None = None
     columns: Sequence[str] = ()
     wanted: frozenset[str] = frozenset({"total_count", "totals", "as_of"})
+    at: int | None = None
 
 
 def direction(question: Question) -> tuple[int, str | None, bool]:

@@ -268,14 +268,14 @@ def _forget(connection: Connection, model: ReadModel, msp_id: MspId) -> None:
 
 
 def _remove_others(engine: Engine, model: ReadModel, msp_id: MspId) -> None:
-    """Removes what is not of the living generation, some thousand rows a transaction."""
+    """Removes what is neither of the living generation nor of a side, some thousand rows a transaction."""
     with engine.begin() as connection:
         living = living_generation(connection, model, msp_id)
         _forget(connection, model, msp_id)
     for table in model.tables:
         remove = text(
             f"""DELETE FROM {table.fullname} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table.fullname}
-                WHERE msp_id = :msp_id AND (generation < :living OR generation > :living) LIMIT :at_once))"""
+                WHERE msp_id = :msp_id AND (generation >= 0 AND generation < :living OR generation > :living) LIMIT :at_once))"""
         )
         removed = REMOVED_AT_ONCE
         while removed == REMOVED_AT_ONCE:

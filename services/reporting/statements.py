@@ -36,8 +36,8 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.types import BigInteger, Date, TypeEngine
 
 from services.reporting.reports import REPORTS
-from services.reporting.reports.columns import MSP, TIME_ZONE, Column, Kind, Order, Report, events, shown
-from services.reporting.tables import positions
+from services.reporting.reports.columns import AT, MSP, TIME_ZONE, Column, Kind, Order, Report, events, shown
+from services.reporting.tables import positions, sides
 
 _TYPES: dict[Kind, TypeEngine[Any]] = {
     Kind.ID: Text(),
@@ -55,7 +55,8 @@ _TYPES: dict[Kind, TypeEngine[Any]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """All of a question but its values. cursor: which of the cursor's values there are (None: no cursor)."""
+    """All of a question but its values. cursor: which of the cursor's values there are (None: no cursor). past: whether a
+    side is read instead of the living rows."""
 
     report: str
     columns: tuple[str, ...]
@@ -64,6 +65,7 @@ class Shape:
     backward: bool
     cursor: tuple[bool, ...] | None
     wanted: frozenset[str]
+    past: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -110,11 +112,16 @@ def _about(report: Report, shape: Shape, conditions: ColumnElement[bool], beyond
         sums = {name: _sum(report, report.columns[name], conditions) for name in report.summed}
         parts += [total.scalar_subquery().label(f"s_{name}") for name, total in sums.items()]
     if "as_of" in shape.wanted and report.model:
-        at = select(positions.c.position).where(
+        living_at = select(positions.c.position).where(
             positions.c.consumer == f"reporting.{report.model}", positions.c.msp_id == MSP
         )
-        recorded = select(events.c.recorded_at).where(events.c.msp_id == MSP, events.c.position == at.scalar_subquery())
-        parts += [at.scalar_subquery().label("position"), recorded.scalar_subquery().label("recorded_at")]
+        at = AT if shape.past else living_at.scalar_subquery()
+        recorded = select(events.c.recorded_at).where(events.c.msp_id == MSP, events.c.position == at)
+        parts += [at.label("position"), recorded.scalar_subquery().label("recorded_at")]
+    if shape.past:
+        there = sides.c.msp_id == MSP, sides.c.position == AT, sides.c.folded == sides.c.position
+        models = select(func.coalesce(func.array_agg(sides.c.model), sql_cast([], ARRAY(Text))))
+        parts.append(models.where(*there).scalar_subquery().label("sides"))
     if shape.cursor is not None:
         behind = exists(select(literal_column("1")).select_from(report.source).where(conditions, beyond.isnot(true())))
         parts.append(behind.label("behind"))

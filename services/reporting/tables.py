@@ -108,6 +108,17 @@ rebuilds = Table(
     Column("fingerprint", Text, nullable=False),
     _moment("begun_at", required=True),
 )
+sides = Table(
+    "sides",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("msp_id", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("position", BigInteger),
+    Column("folded", BigInteger, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    _moment("asked_at", required=True),
+)
 resources = _read_model(
     "resources",
     ("resource_key",),

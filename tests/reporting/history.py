@@ -301,7 +301,12 @@ def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
 
 
 def append(
-    engine: Engine, msp_id: MspId, happened: Sequence[e.Event], actor: str = "mara", occurred_at: datetime | None = None
+    engine: Engine,
+    msp_id: MspId,
+    happened: Sequence[e.Event],
+    actor: str = "mara",
+    occurred_at: datetime | None = None,
+    recorded_at: datetime | None = None,
 ) -> int:
     """The head of the log after the events; the n-th event of a log occurred n minutes after BEGAN."""
     with engine.begin() as connection:
@@ -319,7 +324,7 @@ def append(
             connection,
             msp_id,
             new,
-            recorded_at=datetime.now(UTC),
+            recorded_at=recorded_at or datetime.now(UTC),
             recorded_by="test",
             correlation_id="c",
             actor=actor,

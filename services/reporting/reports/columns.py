@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -24,9 +25,7 @@ from sqlalchemy import (
 from sqlalchemy import Column as TableColumn
 from sqlalchemy.types import Date
 
-from services.reporting.tables import (
-    generations,
-)
+from services.reporting.tables import generations, sides
 
 
 class Kind(StrEnum):
@@ -82,6 +81,8 @@ class Report:
 
 
 MSP: ColumnElement[Any] = bindparam("msp_id", type_=String)
+# The position that a report is asked as of; null: as it is now.
+AT: ColumnElement[Any] = cast(bindparam("at", value=None, type_=BigInteger), BigInteger)
 _setup = MetaData(schema="setup")
 msps = Table("msps", _setup, TableColumn("msp_id", Text), TableColumn("time_zone", Text))
 events = Table(
@@ -94,10 +95,14 @@ events = Table(
 TIME_ZONE = select(msps.c.time_zone).where(msps.c.msp_id == MSP).scalar_subquery()
 
 
-def living(table: Table, model: str) -> ColumnElement[bool]:
-    """The rows of the MSP in the generation that is read now."""
-    generation = select(generations.c.generation).where(generations.c.model == model, generations.c.msp_id == MSP)
-    return and_(table.c.msp_id == MSP, table.c.generation == func.coalesce(generation.scalar_subquery(), literal(0)))
+def living(table: FromClause, model: str) -> ColumnElement[bool]:
+    """The rows of the MSP in the generation that is read: the living one, or the side at the position asked for."""
+    now = select(generations.c.generation).where(generations.c.model == model, generations.c.msp_id == MSP)
+    then = select(sides.c.generation).where(
+        sides.c.model == model, sides.c.msp_id == MSP, sides.c.position == AT, sides.c.folded == sides.c.position
+    )
+    generation = case((AT.is_(None), func.coalesce(now.scalar_subquery(), literal(0))), else_=then.scalar_subquery())
+    return and_(table.c.msp_id == MSP, table.c.generation == generation)
 
 
 HELP = {

@@ -11,7 +11,9 @@ from sqlalchemy import Engine, text
 from domain.events import Event
 from domain.keys import MspId
 from plumbing.catch_up import Slice
+from services.reporting.past import counts_at
 from services.reporting.projections import READ_MODELS
+from services.reporting.queries import REPORTS, Question, read_page
 from tests.reporting import history as h
 from tests.reporting.test_projections import HISTORIES, fresh_msp, many, one_slice
 
@@ -128,3 +130,35 @@ def test_the_cost_of_one_event_does_not_grow_with_the_ranges(engine: Engine, msp
         READ_MODELS["counts"].living().fold(connection, Slice(msp_id, 6000, 6002))
         # One count, and the sixty resources of the renewed subscription.
         assert connection.scalar(rows_read) - before < 500
+
+
+def test_the_report_leaves_out_what_was_replaced_in_the_same_moment_and_names_the_renewed_subscription(
+    engine: Engine, msp_id: MspId
+) -> None:
+    new = h.odin("a", subscription="9")
+    h.append(engine, msp_id, [h.discovered(new, "4"), h.counted(new, "4", "5")], occurred_at=h.BEGAN)
+    h.append(engine, msp_id, [h.renewed(A, to="9")])
+    h.project(engine, msp_id)
+
+    with engine.connect() as connection:
+        (row,) = read_page(connection, REPORTS["counts"], msp_id, Question()).rows
+    assert (row["count"], row["valid_from"], row["valid_to"]) == (5, h.BEGAN, None)
+    assert (row["renewed_from"], row["resource_name"]) == ("1000823", "Resource a")
+
+
+def test_what_a_resource_counted_at_a_moment_is_found_by_one_step_into_an_index(engine: Engine, msp_id: MspId) -> None:
+    h.append(engine, msp_id, [h.discovered(A, "0")])
+    h.append(engine, msp_id, [h.counted(A, None, str(n)) for n in range(1, 2000)])
+    h.project(engine, msp_id)
+    rows_read = text("SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM pg_stat_xact_user_tables")
+
+    with engine.connect() as connection:
+        before = connection.scalar(rows_read)
+        newest = counts_at(connection, msp_id, [h.key(A), "unknown"], h.BEGAN + timedelta(minutes=2000, seconds=30))
+        assert connection.scalar(rows_read) - before < 10
+        earlier = counts_at(connection, msp_id, [h.key(A)], h.BEGAN + timedelta(minutes=13, seconds=1))
+        too_early = counts_at(connection, msp_id, [h.key(A)], h.BEGAN)
+
+    assert {key: row["count"] for key, row in newest.items()} == {h.key(A): 1999}
+    assert earlier[h.key(A)]["count"] == 12
+    assert too_early == {}

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Date, Lateral, ScalarSelect, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Date, FromClause, ScalarSelect, Table, and_, case, func, or_, select
 from sqlalchemy import cast as sql_cast
 
 from services.reporting.reports.columns import TIME_ZONE, Kind, Order, Report, columns, living, named, of
@@ -16,7 +16,7 @@ def _entries(name: str, product: tuple[ColumnElement[Any], ColumnElement[Any]]) 
     return named, and_(living(named, "ledger"), *(here == given for here, given in ids))
 
 
-def last_read(product: tuple[ColumnElement[Any], ColumnElement[Any]], name: str = "last_read") -> Lateral:
+def last_read(product: tuple[ColumnElement[Any], ColumnElement[Any]], name: str = "last_read") -> FromClause:
     """units, read_at and day of the newest word on the product's units: a reading, or a post of ours in force by then, which was
     read back. No row until there is one."""
     entry, its = _entries(f"{name}_entry", product)
@@ -33,7 +33,7 @@ def last_read(product: tuple[ColumnElement[Any], ColumnElement[Any]], name: str 
 
 def units_left(
     product: tuple[ColumnElement[Any], ColumnElement[Any]], name: str, day: ColumnElement[Any] | None = None
-) -> Lateral:
+) -> FromClause:
     """units that we know we left on the product on a day (None: once all that we posted is in force), and since, when we last
     said so. The newest word of ours up to that day holds from its own day on; what we had posted before it for days in
     between comes on top. No row while we have said nothing."""

@@ -1,4 +1,5 @@
-"""A parsed document -> nothing when it is modest, else a refusal: depth, fields, aliases, repeats, fragments and their rounds.
+"""A parsed document -> nothing when it is modest, else a refusal: depth, fields, aliases, repeats, groupings, fragments and their
+rounds.
 
 This runs before validation, because the rules of GraphQL itself take time that grows with the square of some of these.
 Fragments are measured once each, so a document costs what it is long, not what it unfolds to.
@@ -26,6 +27,8 @@ MOST_ALIASES = 20
 MOST_LISTS = 5
 MOST_REPEATS = 4
 MOST_FRAGMENTS = 30
+# Each is a pass over all rows of its filter.
+MOST_GROUPINGS = 4
 _INTROSPECTION = ("__schema", "__type")
 
 
@@ -36,6 +39,7 @@ class _Size:
     aliases: int = 0
     top: int = 0
     fragments: int = 0
+    groupings: int = 0
 
 
 def refuse_immodest(document: DocumentNode) -> None:
@@ -51,6 +55,7 @@ def refuse_immodest(document: DocumentNode) -> None:
         _at_most(MOST_FIELDS, size.fields, "fields")
         _at_most(MOST_ALIASES, size.aliases, "aliases")
         _at_most(MOST_LISTS, size.top, "top-level fields")
+        _at_most(MOST_GROUPINGS, size.groupings, "groups fields")
         _at_most(MOST_FRAGMENTS, size.fragments, "fragments, each time that one is used")
 
 
@@ -71,6 +76,7 @@ class _Measure:
             sum(s.aliases for s in sizes),
             sum(s.top for s in sizes),
             sum(s.fragments for s in sizes),
+            sum(s.groupings for s in sizes),
         )
 
     def _one(self, part: object, inside: tuple[str, ...]) -> _Size:
@@ -81,7 +87,12 @@ class _Measure:
                 raise _refused(f"{DEEPEST} levels", len(inside))
             below = self.selection(part.selection_set, (*inside, ""))
             return _Size(
-                below.depth + 1, below.fields + 1, below.aliases + (part.alias is not None), 1, below.fragments
+                below.depth + 1,
+                below.fields + 1,
+                below.aliases + (part.alias is not None),
+                1,
+                below.fragments,
+                below.groupings + (part.name.value == "groups"),
             )
         if isinstance(part, InlineFragmentNode):
             return _used(self.selection(part.selection_set, (*inside, "")))

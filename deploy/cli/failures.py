@@ -39,7 +39,7 @@ def list_(house: Installation, msp_id: str) -> None:
                     "company_name",
                     "psa_product_name",
                     "kind",
-                    "message",
+                    "error_message",
                     "fix",
                     "attempts",
                     "next_try_at",

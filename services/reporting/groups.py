@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
@@ -175,7 +176,7 @@ def _whole(report: Report, buckets: CTE) -> Select[Any]:
             other.label("other"),
             case((~other, func.max(sql_cast(buckets.c.key, Text)))).label("key"),
             case((other, literal(OTHER)), else_=func.max(buckets.c.label)).label("label"),
-            func.sum(buckets.c.rows).label("rows"),
+            sql_cast(func.sum(buckets.c.rows), BigInteger).label("rows"),
             *(sql_cast(func.coalesce(func.sum(buckets.c[f"s_{n}"]), 0), Text).label(f"s_{n}") for n in numbers),
             _weight(report, buckets).label("weight"),
         )

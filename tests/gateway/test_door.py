@@ -88,6 +88,11 @@ DOUBLING = "{ ...F0 } " + " ".join(
 DOUBLING += ' fragment F40 on Query { pulse(mspId: "acme") { position } }'
 
 EMPTY_DOUBLING = DOUBLING.replace('pulse(mspId: "acme") { position }', "...Nothing")
+FIVE_GROUPINGS = (
+    "{ "
+    + " ".join(f'r{n}: subscriptions(mspId: "acme") {{ ...G }}' for n in range(5))
+    + " } fragment G on ResourceConnection { groups(by: COMPANY_ID) { rows } }"
+)
 BOTTOMLESS = "{a" * 333 + "}" * 333
 
 
@@ -104,6 +109,7 @@ BOTTOMLESS = "{a" * 333 + "}" * 333
         '{ pulse(mspId: "acme") { ' + " ".join(f"a{n}: position" for n in range(30)) + " } }",
         '{ pulse(mspId: "acme") { ' + "position " * 900 + " } }",
         "{ " + "x " * 1200 + "}",
+        FIVE_GROUPINGS,
         'query A { pulse(mspId: "acme") { position } } query B { pulse(mspId: "acme") { position } }',
     ],
     ids=[
@@ -117,6 +123,7 @@ BOTTOMLESS = "{a" * 333 + "}" * 333
         "aliases",
         "repeats",
         "tokens",
+        "groupings",
         "two operations",
     ],
 )

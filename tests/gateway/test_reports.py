@@ -70,19 +70,72 @@ def test_the_adjustment_log_shows_a_fall_below_zero_and_its_day(served: Answerin
 
 def test_failures_say_why_and_what_to_do(served: Answering) -> None:
     query = """{ failures(mspId: "acme", filter: {state: {in: ["open", "parked"]}}) {
-        edges { node { requestId kind message fix attempts nextTryAt state } } } }"""
+        edges { node { requestId kind errorMessage fix attempts nextTryAt state } } } }"""
 
     (edge,) = served.data(query)["failures"]["edges"]
 
     assert edge["node"] == {
         "requestId": "q2",
         "kind": "unreachable",
-        "message": "Autotask cannot be reached.",
+        "errorMessage": "Autotask cannot be reached.",
         "fix": "Nothing: it is tried again.",
         "attempts": 1,
         "nextTryAt": "2026-03-01T08:01:00Z",
         "state": "open",
     }
+
+
+GROUPS = """
+query($filter: ResourceFilter, $by: ResourceColumn!, $first: Int!, $own: Boolean = false, $step: GroupStep) {
+  subscriptions(mspId: "acme", filter: $filter) {
+    groups(by: $by, first: $first, ignoreOwnFilter: $own, step: $step) {
+      key label other rows count costPerMonth { amount currency } share } } }
+"""
+
+
+def test_groups_come_with_sums_and_exact_shares(served: Answering) -> None:
+    groups = served.data(GROUPS, by="COMPANY_ID", first=1)["subscriptions"]["groups"]
+
+    assert groups == [
+        {
+            "key": "9",
+            "label": "Company 9",
+            "other": False,
+            "rows": 1,
+            "count": "12.50",
+            "costPerMonth": [],
+            "share": "0.757576",
+        },
+        {
+            "key": None,
+            "label": "Other",
+            "other": True,
+            "rows": 2,
+            "count": "4",
+            "costPerMonth": [{"amount": "13.60", "currency": "USD"}],
+            "share": "0.242424",
+        },
+    ]
+
+
+def test_groups_leave_their_own_filter_out_and_take_steps_of_time(served: Answering) -> None:
+    wanted = {"companyId": {"in": ["9"]}}
+    own = served.data(GROUPS, by="COMPANY_ID", first=5, filter=wanted, own=True)["subscriptions"]["groups"]
+    other = served.data(GROUPS, by="RESOURCE_ID", first=5, filter=wanted, own=True)["subscriptions"]["groups"]
+    months = served.data(GROUPS, by="FIRST_SEEN_AT", step="MONTH", first=5)["subscriptions"]["groups"]
+
+    assert [group["key"] for group in own] == ["9", "1200000501"]
+    assert [group["key"] for group in other] == ["c"]
+    assert [(group["key"], group["rows"]) for group in months] == [("2026-03-01", 3)]
+
+
+def test_a_page_and_its_groups_come_in_one_answer_by_aliases(served: Answering) -> None:
+    query = """{ subscriptions(mspId: "acme") { totalCount
+        a: groups(by: COMPANY_ID) { rows } b: groups(by: STATUS) { key rows } } }"""
+
+    answer = served.data(query)["subscriptions"]
+
+    assert (answer["totalCount"], len(answer["a"]), answer["b"]) == (3, 2, [{"key": "active", "rows": 3}])
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -94,7 +147,7 @@ def test_every_report_answers_with_every_column(served: Answering, name: str) ->
 
     answer = served.data(f"{{ {_camel(name)}{msp} {{ totalCount edges {{ node {{ {node} }} }} }} }}")
 
-    if name not in ("psa_customers", "psa_agreements"):
+    if name not in ("psa_customers", "psa_agreements", "held_adjustments"):
         assert answer[_camel(name)]["edges"]
 
 
@@ -119,6 +172,9 @@ def test_the_pulse_says_how_far_everything_is(own: Answering, engine: Engine, to
     [
         ('{ unlinked(mspId: "nobody") { totalCount } }', "NO_SUCH_MSP", "nobody"),
         ('{ pulse(mspId: "nobody") { position } }', "NO_SUCH_MSP", "nobody"),
+        ('{ unlinked(mspId: "nobody") { groups(by: COMPANY_ID) { rows } } }', "NO_SUCH_MSP", "nobody"),
+        ('{ unlinked(mspId: "acme") { groups(by: COMPANY_ID, first: 301) { rows } } }', "BAD_QUESTION", "1 to 300"),
+        ('{ unlinked(mspId: "acme") { groups(by: UNIT_COST) { rows } } }', "BAD_QUESTION", "money"),
         ('{ unlinked(mspId: "acme", first: 101) { totalCount } }', "BAD_QUESTION", "1 to 100 rows"),
         ('{ unlinked(mspId: "acme", after: "x") { totalCount } }', "BAD_QUESTION", "cursor"),
         (

@@ -51,8 +51,8 @@ _RESOURCE = columns(
 )
 _LINK = columns(
     named(resources, "relation_id", *PSA_NAMES, nullable=True),
-    of(resources, "linked_at", Kind.MOMENT, "When it was linked."),
-    of(resources, "linked_by", Kind.TEXT, "Who linked it."),
+    of(resources, "linked_at", Kind.MOMENT, "When its relation was set.", as_name="set_at"),
+    of(resources, "linked_by", Kind.TEXT, "Who set its relation.", as_name="set_by"),
 )
 _LINKED_PRODUCT = and_(
     living(psa_products, "psa"),

@@ -7,6 +7,7 @@ from graphql import GraphQLResolveInfo
 
 from domain.keys import MspId
 from gateway.schema.context import Context
+from gateway.schema.lineage import lineage_fields
 from gateway.schema.reports import report_field
 from gateway.schema.scalars import DateTime, Position
 from services.reporting.queries import REPORTS, pulse
@@ -55,6 +56,9 @@ def _query() -> Any:
         ),
         "resolve_pulse": staticmethod(_resolve_pulse),
     }
+    for name, (field, resolver) in lineage_fields().items():
+        fields[name] = field
+        fields[f"resolve_{name}"] = staticmethod(resolver)
     for name in REPORTS:
         field, resolver = report_field(name)
         fields[name] = field

@@ -64,7 +64,7 @@ class Gateway:
         self._engine, self._settings, self._clock = engine, settings, clock
         # Each answer is one statement: it needs no transaction around it.
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._exports = Exports(engine, settings.gateway_token, clock)
+        self._exports = Exports(engine, clock, settings.gateway_token, settings.rabbitmq_url, float(settings.rpc_seconds))
         self._schema = build()
         self._documents = Documents(self._schema, introspection=settings.introspection)
 

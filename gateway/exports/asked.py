@@ -1,6 +1,6 @@
 """A page's URL -> the export that it asks for: the same filter, order and columns, or a refusal that names the parameter.
 
-    msp=acme  sort=-adjustmentDate,companyName  cols=companyName,count  from=2018-06-28  to=2018-07-28  range=30d
+    msp=acme  sort=-adjustmentDate,companyName  cols=companyName,count  from=2018-06-28  to=2018-07-28  range=30d  asOf=2018-06-30
     f.companyId=1200000501,1200000503   f.resourceName=~exchange   f.unit=empty:true   f.usageBased=false
     f.count=4,12   f.unitChange=lt:0   f.count=gte:1,lte:5   f.linkedAt=from:2018-07-01T00:00:00Z
 
@@ -19,6 +19,7 @@ from graphql import GraphQLError
 
 from gateway.errors import Refusal
 from gateway.exports.headings import usual_columns
+from gateway.schema.as_of import Past
 from gateway.schema.filters import MOST_LISTED
 from gateway.schema.scalars import Date, DateTime, Decimal, Position
 from services.reporting.exporting import Export
@@ -35,12 +36,14 @@ _STEPS = {"lt": ("lte", -1), "gt": ("gte", 1)}
 
 @dataclass(frozen=True)
 class Asked:
-    """An export, as asked for. position: where the page said that its rows stood (None: wherever they stand)."""
+    """An export, as asked for. position: where the page said that its rows stood (None: wherever they stand); as_of: the
+    past day or position that the page shows (None: now, or the position is given)."""
 
     export: Export
     format: str
     context: str
     position: int | None
+    as_of: date | int | None
 
 
 def report_of(name: str) -> Report:
@@ -59,34 +62,19 @@ def asked(report: Report, file_format: str, given: Iterable[tuple[str, str]], to
     if report.model and not msp_id:
         raise refused("msp", "is missing", "Say whose rows: msp=<the MSP's id>.")
     wanted: dict[str, dict[str, Any]] = {}
-    sort: tuple[Order, ...] = ()
-    groups: list[Order] = []
-    columns, context, position = usual_columns(report), "", None
-    days: dict[str, date] = {}
-    for name, value in parameters.items():
-        if name.startswith("f."):
-            column = _column(report, name, name[2:])
-            wanted[column.name] = _filter(name, column, value)
-        elif name == "sort":
-            sort = tuple(_key(report, name, key) for key in value.split(",") if key)
-        elif name == "group":
-            groups = [Order(_column(report, name, key).name) for key in value.split(",") if key]
-        elif name == "cols":
-            columns = _columns(report, value)
-        elif name == "context":
-            context = _one_of(name, value, CONTEXTS)
-        elif name == "position":
-            position = _read(name, Position.parse_value, value)
-        elif name in ("from", "to"):
-            days[name] = _read(name, Date.parse_value, value)
-        elif name == "range":
-            days = _range(value, today()) | days
-        elif name not in _OF_THE_PAGE:
+    for name in [name for name in parameters if name.startswith("f.")]:
+        column = _column(report, name, name[2:])
+        wanted[column.name] = _filter(name, column, parameters.pop(name))
+    _add_days(report, wanted, parameters, today)
+    order = _order(report, parameters.pop("group", ""), parameters.pop("sort", ""))
+    columns = _columns(report, parameters.pop("cols")) if "cols" in parameters else usual_columns(report)
+    context = _one_of("context", parameters.pop("context"), CONTEXTS) if "context" in parameters else ""
+    position, as_of = _when(report, parameters)
+    for name in parameters:
+        if name not in _OF_THE_PAGE:
             raise _unknown(name)
-    if days:
-        _add_days(report, wanted, days, next(name for name in ("from", "to", "range") if name in parameters))
-    order = _order(report, groups, sort)
-    return Asked(Export(report, msp_id, columns, wanted, order), file_format, context, position)
+    export = Export(report, msp_id, columns, wanted, order)
+    return Asked(export, file_format, context, position, as_of if position is None else None)
 
 
 def in_words(export: Export) -> list[str]:
@@ -136,7 +124,7 @@ def _unknown(name: str) -> Refusal:
         "q": "Filter a column instead, as in f.resourceName=~exchange.",
         "view": "Give its columns, order and filter as cols, sort and f.<column>.",
     }
-    usual = "There are msp, f.<column>, sort, cols, from, to, range, group, context and position."
+    usual = "There are msp, f.<column>, sort, cols, from, to, range, group, context, asOf and position."
     return refused(name, "is not known to exports", fixes.get(name, usual))
 
 
@@ -155,16 +143,18 @@ def _columns(report: Report, value: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _key(report: Report, parameter: str, key: str) -> Order:
-    return Order(_column(report, parameter, key.removeprefix("-")).name, key.startswith("-"))
-
-
-def _order(report: Report, groups: list[Order], sort: tuple[Order, ...]) -> tuple[Order, ...]:
+def _order(report: Report, group: str, sort: str) -> tuple[Order, ...]:
     """Rows of a group stand together, as on the page."""
+    groups = [Order(_column(report, "group", name).name) for name in group.split(",") if name]
     if len(groups) > MOST_GROUPS:
         raise refused("group", f"names more than {MOST_GROUPS} columns", "As in group=companyName.")
+    asked = [
+        Order(_column(report, "sort", key.removeprefix("-")).name, key.startswith("-"))
+        for key in sort.split(",")
+        if key
+    ]
     try:
-        keys = whole_order(report, sort)
+        keys = whole_order(report, asked)
     except BadQuestion as error:
         raise refused("sort", f"cannot be met: {error}", "As in sort=-adjustmentDate,companyName.") from error
     directions = {key.name: key for key in reversed(keys)}
@@ -187,15 +177,34 @@ def _range(value: str, today: date) -> dict[str, date]:
     return {"from": today - timedelta(days=int(found[1])), "to": today}
 
 
-def _add_days(report: Report, wanted: dict[str, dict[str, Any]], days: dict[str, date], parameter: str) -> None:
+def _add_days(
+    report: Report, wanted: dict[str, dict[str, Any]], parameters: dict[str, str], today: Callable[[], date]
+) -> None:
     """The date range of a page is a question to the day that the report is told by."""
+    given = [name for name in ("from", "to", "range") if name in parameters]
+    if not given:
+        return
+    days = _range(parameters.pop("range"), today()) if "range" in parameters else {}
+    days |= {name: _read(name, Date.parse_value, parameters.pop(name)) for name in ("from", "to") if name in parameters}
+    if not days:
+        return
     column = next((c for c in report.columns.values() if c.kind is Kind.DAY), None)
     if column is None:
-        raise refused(parameter, f"has no meaning for {report.name}", "Filter a column, as in f.readAt=from:....")
+        raise refused(given[0], f"has no meaning for {report.name}", "Filter a column, as in f.readAt=from:....")
     filtered = wanted.setdefault(column.name, {})
     if filtered.keys() & days.keys():
-        raise refused(parameter, f"and f.{to_camel_case(column.name)} ask the same", "Give one of the two.")
+        raise refused(given[0], f"and f.{to_camel_case(column.name)} ask the same", "Give one of the two.")
     filtered.update(days)
+
+
+def _when(report: Report, parameters: dict[str, str]) -> tuple[int | None, date | int | None]:
+    """position and asOf."""
+    for name in ("position", "asOf"):
+        if name in parameters and not report.model:
+            raise refused(name, f"has no meaning for {report.name}", "Leave it out: these rows have no past.")
+    position = _read("position", Position.parse_value, parameters.pop("position")) if "position" in parameters else None
+    as_of = _read("asOf", Past.parse_value, parameters.pop("asOf")) if "asOf" in parameters else None
+    return position, as_of
 
 
 def _filter(parameter: str, column: Column, value: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,31 +17,34 @@ from gateway.errors import Refusal
 from gateway.exports.asked import Asked, asked, in_words, order_in_words
 from gateway.exports.headings import headings
 from gateway.exports.workbook import most_rows, write_workbook
+from gateway.schema.as_of import position_of
 from gateway.set_up import BadSetup, setup_msp
 from plumbing.clock import Clock
-from services.reporting.exporting import Snapshot, Standing, snapshot
-from services.reporting.queries import Column, Report
+from services.reporting.exporting import Export, Snapshot, Standing, snapshot
+from services.reporting.queries import Column, Report, has_side
 
 LONGEST_SECONDS = 600
 _BYTE_ORDER_MARK = "\ufeff"
 _PIECE_BYTES = 64 * 1024
+# What the service reporting answers when it is asked for a side: called with msp_id, report and position.
+MakeSide = Callable[..., Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """An export, its MSP's time zone, and who asks for it and when."""
+    """An export, its MSP's time zone, who asks for it and when. day: that the rows are of, in that time zone."""
 
     asked: Asked
     time_zone: str
     by: str
-    today: date
+    day: date
     asked_at: str
 
     @property
     def file_name(self) -> str:
         """Such as trueup-unlinked-autotask-2018-07-28.csv."""
         report = self.asked.export.report.name.replace("_", "-")
-        parts = ("trueup", report, self.asked.context, self.today.isoformat())
+        parts = ("trueup", report, self.asked.context, self.day.isoformat())
         return f"{'-'.join(part for part in parts if part)}.{self.asked.format}"
 
 
@@ -52,20 +55,30 @@ def wish(
     parameters = list(given)
     msp_id = next((value for name, value in parameters if name == "msp"), "")
     time_zone = _time_zone(engine, msp_id) if report.model and msp_id else "UTC"
-    wanted = asked(report, file_format, parameters, lambda: clock.today(time_zone))
-    now = clock.now().astimezone(UTC)
-    return Wish(wanted, time_zone, by, clock.today(time_zone), now.isoformat(timespec="seconds"))
+    today = clock.today(time_zone)
+    wanted = asked(report, file_format, parameters, lambda: today)
+    if wanted.as_of is not None:
+        with engine.connect() as connection:
+            position = position_of(connection, MspId(msp_id), wanted.as_of)
+        wanted = replace(wanted, position=position)
+    day = wanted.as_of if isinstance(wanted.as_of, date) else today
+    return Wish(wanted, time_zone, by, day, clock.now().astimezone(UTC).isoformat(timespec="seconds"))
 
 
 class Stopped(Exception):
     """Nobody waits for the export any more."""
 
 
+class _StandsElsewhere(Exception):
+    """The rows stand at another position now than they did on the page."""
+
+
 class Making:
     """The file of one wish under way: run in one thread, stopped by any other."""
 
-    def __init__(self, engine: Engine, wish: Wish) -> None:
+    def __init__(self, engine: Engine, wish: Wish, make_side: MakeSide) -> None:
         self.wish = wish
+        self._make_side = make_side
         self.standing: Standing | None = None
         self._engine, self._lock = engine, Lock()
         self._snapshot: Snapshot | None = None
@@ -74,21 +87,15 @@ class Making:
     def run(self, put: Callable[[bytes], object]) -> None:
         """Puts the file, in pieces, the first only when the first rows are there; whatever put raises ends it.
 
-        Refusal POSITION_PASSED when the page's rows stood elsewhere, TOO_MANY_ROWS for a workbook; BadQuestion; Stopped.
+        Refusal NO_SUCH_POSITION when the rows cannot be had as they stood on the page, TOO_MANY_ROWS for a workbook;
+        BadQuestion; Stopped; whatever make_side raises.
         """
-        with TemporaryDirectory(prefix="trueup-export-") as folder:
-            book = Path(folder) / "report.xlsx"
-            with snapshot(self._engine, self.wish.time_zone, LONGEST_SECONDS) as open_snapshot:
-                self._under_way(open_snapshot)
-                try:
-                    self._read(open_snapshot, put, book)
-                finally:
-                    self._under_way(None)
-            # A workbook is sent when the database is no longer needed.
-            if self.wish.asked.format == "xlsx":
-                with book.open("rb") as file:
-                    while piece := file.read(_PIECE_BYTES):
-                        put(piece)
+        export = self.wish.asked.export
+        try:
+            self._put_file(export, put)
+        except _StandsElsewhere:
+            self._have_side(export)
+            self._put_file(replace(export, at=self.wish.asked.position), put)
 
     def stop(self) -> None:
         """Ends it at once, also what the database does for it."""
@@ -97,6 +104,34 @@ class Making:
             if self._snapshot is not None:
                 self._snapshot.cancel()
 
+    def _have_side(self, export: Export) -> None:
+        position = self.wish.asked.position
+        assert position is not None  # noqa: S101 rows can stand elsewhere only than where they should
+        with self._engine.connect() as connection:
+            if has_side(connection, MspId(export.msp_id), export.report.name, position):
+                return
+        answer = self._make_side(msp_id=export.msp_id, report=export.report.name, position=position)
+        if answer["refusal"]:
+            fix = "Read the page again and export it then, or leave the parameter position out."
+            raise Refusal(
+                "NO_SUCH_POSITION", f"The rows cannot be exported as of position {position}: {answer['refusal']}.", fix
+            )
+
+    def _put_file(self, export: Export, put: Callable[[bytes], object]) -> None:
+        with TemporaryDirectory(prefix="trueup-export-") as folder:
+            book = Path(folder) / "report.xlsx"
+            with snapshot(self._engine, self.wish.time_zone, LONGEST_SECONDS) as open_snapshot:
+                self._under_way(open_snapshot)
+                try:
+                    self._read(open_snapshot, export, put, book)
+                finally:
+                    self._under_way(None)
+            # A workbook is sent when the database is no longer needed.
+            if self.wish.asked.format == "xlsx":
+                with book.open("rb") as file:
+                    while piece := file.read(_PIECE_BYTES):
+                        put(piece)
+
     def _under_way(self, snapshot: Snapshot | None) -> None:
         """From when until when stop reaches the database. Stopped: a connection that was reached is not used again."""
         with self._lock:
@@ -104,21 +139,23 @@ class Making:
             if self._stopped:
                 raise Stopped
 
-    def _read(self, open_snapshot: Snapshot, put: Callable[[bytes], object], book: Path) -> None:
-        export = self.wish.asked.export
-        self.standing = _standing(open_snapshot, self.wish)
+    def _read(self, open_snapshot: Snapshot, export: Export, put: Callable[[bytes], object], book: Path) -> None:
+        self.standing = standing = open_snapshot.standing(export, totals=self.wish.asked.format == "xlsx")
+        if self.wish.asked.position not in (None, standing.position):
+            raise _StandsElsewhere
         if self.wish.asked.format == "csv":
             heads = io.StringIO()
             csv.writer(heads, lineterminator="\n").writerow(head for _, says in _columns(self.wish) for head in says)
             open_snapshot.write_csv(export, put, (_BYTE_ORDER_MARK + heads.getvalue()).encode())
         else:
+            _refuse_too_many(standing)
             write_workbook(
                 book,
                 export.report.name.replace("_", " ").capitalize(),
                 _columns(self.wish),
                 self._until_stopped(open_snapshot.rows(export)),
-                self.standing.totals or {},
-                _about(self.wish, self.standing),
+                standing.totals or {},
+                _about(self.wish, standing),
             )
 
     def _until_stopped(self, rows: Iterator[list[tuple[Any, ...]]]) -> Iterator[list[tuple[Any, ...]]]:
@@ -128,23 +165,14 @@ class Making:
             yield some
 
 
-def _standing(open_snapshot: Snapshot, wish: Wish) -> Standing:
-    export = wish.asked.export
-    found = open_snapshot.standing(export, totals=wish.asked.format == "xlsx")
-    if wish.asked.position is not None and wish.asked.position != found.position:
-        raise Refusal(
-            "POSITION_PASSED",
-            f"The rows of {export.report.name} stand at position {found.position}, not at {wish.asked.position}.",
-            "Read the page again and export it then, or leave the parameter position out.",
-        )
-    most = most_rows(sum(len(t) if isinstance(t, list) else 1 for t in (found.totals or {}).values()))
-    if found.row_count is not None and found.row_count > most:
+def _refuse_too_many(standing: Standing) -> None:
+    most = most_rows(sum(len(t) if isinstance(t, list) else 1 for t in (standing.totals or {}).values()))
+    if standing.row_count is not None and standing.row_count > most:
         raise Refusal(
             "TOO_MANY_ROWS",
-            f"A workbook holds at most {most:,} rows; these are {found.row_count:,}.",
+            f"A workbook holds at most {most:,} rows; these are {standing.row_count:,}.",
             "Export them as CSV, or filter them.",
         )
-    return found
 
 
 def _columns(wish: Wish) -> list[tuple[Column, list[str]]]:

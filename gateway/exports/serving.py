@@ -7,6 +7,7 @@ up as soon as the client has gone or takes nothing more.
 import asyncio
 import logging
 import time
+from functools import partial
 
 import anyio
 import anyio.from_thread
@@ -23,6 +24,7 @@ from gateway.auth import Caller, caller
 from gateway.errors import Refusal, told
 from gateway.exports.asked import FORMATS, report_of
 from gateway.exports.making import Making, wish
+from plumbing import rpc
 from plumbing.clock import Clock
 from plumbing.logs import correlated
 
@@ -38,7 +40,7 @@ _STATUS = {
     "UNAUTHENTICATED": 401,
     "NO_SUCH_REPORT": 404,
     "NO_SUCH_MSP": 404,
-    "POSITION_PASSED": 409,
+    "NO_SUCH_POSITION": 409,
     "INTERNAL": 500,
     "BUSY": 503,
     "UNAVAILABLE": 503,
@@ -47,10 +49,11 @@ _STATUS = {
 
 
 class Exports:
-    """The exports of one gateway process."""
+    """The exports of one gateway process. rpc_seconds: the longest wait for a past position to be made readable."""
 
-    def __init__(self, engine: Engine, token: str, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, token: str, rabbitmq_url: str, rpc_seconds: float) -> None:
         self._engine, self._token, self._clock = engine, token, clock
+        self._make_side = partial(rpc.call, rabbitmq_url, "reporting", "side", rpc_seconds)
         self._under_way = 0
         self._threads = anyio.CapacityLimiter(AT_ONCE)
 
@@ -79,7 +82,8 @@ class Exports:
             fix = f"It ends in {' or '.join(f'.{each}' for each in FORMATS)}."
             raise Refusal("NO_SUCH_REPORT", "There is no such file.", fix)
         given = request.query_params.multi_items()
-        return Making(self._engine, wish(self._engine, self._clock, report_of(stem), file_format, given, by.name))
+        asked = wish(self._engine, self._clock, report_of(stem), file_format, given, by.name)
+        return Making(self._engine, asked, self._make_side)
 
 
 class Sending:

@@ -44,13 +44,15 @@ Cell = Callable[[Kind, ColumnElement[Any]], ColumnElement[Any]]
 
 @dataclass(frozen=True)
 class Export:
-    """What is exported. columns: those that are visible, in their order; filter, order: as in a Question, the order whole."""
+    """What is exported. columns: those that are visible, in their order; filter, order, at: as in a Question, the order
+    whole."""
 
     report: Report
     msp_id: str
     columns: tuple[str, ...]
     filter: Mapping[str, Mapping[str, Any]]
     order: tuple[Order, ...]
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Snapshot:
         self._raw = cast(psycopg2.extensions.connection, connection.connection.dbapi_connection)
 
     def standing(self, export: Export, *, totals: bool) -> Standing:
-        """What is true of the rows as a whole. BadQuestion when a value of the filter cannot be read."""
+        """What is true of the rows as a whole. BadQuestion when a value of the filter cannot be read, NoSuchSide."""
         report = export.report
         wanted = {"as_of", "total_count", "totals"} if totals else {"as_of"}
         question = Question(
@@ -81,6 +83,7 @@ class Snapshot:
             first=1,
             columns=[report.identity],
             wanted=frozenset(wanted),
+            at=export.at,
         )
         page = read_page(self._connection, report, export.msp_id, question)
         return Standing(page.position, page.recorded_at, page.total_count, page.totals)
@@ -178,7 +181,7 @@ def _statement(export: Export, cell: Cell) -> tuple[str, dict[str, Any]]:
     )
     compiled = rows.compile(dialect=PGDialect_psycopg2())  # type: ignore[no-untyped-call]
     values = {f"is_{n}": value for n, (_, _, value) in enumerate(asked)}
-    return str(compiled), dict(compiled.params) | {"msp_id": export.msp_id} | values
+    return str(compiled), dict(compiled.params) | {"msp_id": export.msp_id, "at": export.at} | values
 
 
 def _cells(column: Column, cell: Cell) -> Iterator[ColumnElement[Any]]:

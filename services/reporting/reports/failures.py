@@ -1,23 +1,41 @@
 """Failures -> the failure log."""
 
-from sqlalchemy import and_
+from sqlalchemy import and_, case, true
 
-from services.reporting.reports.columns import Kind, Order, Report, columns, living, named, of
+from services.reporting.reports.columns import Column, Kind, Order, Report, columns, living, named, of
+from services.reporting.reports.units import last_read
 from services.reporting.tables import ODIN_NAMES, PSA_NAMES, failures
+
+_READ = last_read((failures.c.psa_connection_id, failures.c.psa_product_id))
 
 FAILURES = Report(
     "failures",
     "Failure",
     "The failure log: what did not work, why, what to do, and how it ended.",
     "failures",
-    failures,
+    failures.outerjoin(_READ, true()),
     and_(living(failures, "failures"), failures.c.attempts > 0),
     columns(
         of(failures, "failure_id", Kind.ID, "The failure."),
         of(failures, "subject", Kind.ID, "adjustment, or poll/…, catalogue/…, plan/… with what failed."),
         of(failures, "request_id", Kind.ID, "The request of an adjustment that failed."),
         named(failures, *ODIN_NAMES, *PSA_NAMES, nullable=True),
+        of(
+            failures,
+            "first_failed_at",
+            Kind.DAY,
+            "The day it failed first (Adjustment Date), in the MSP's time zone.",
+            as_name="adjustment_date",
+            nullable=False,
+        ),
         of(failures, "target_units", Kind.WHOLE, "The units the product shall have."),
+        Column(
+            "unit_change",
+            Kind.WHOLE,
+            case((failures.c.state != "closed", failures.c.target_units - _READ.c.units)),
+            nullable=True,
+            help="By how many units, as last read, the product would change (Adjustment Amount). Null when closed or unknown.",
+        ),
         of(
             failures,
             "kind",

@@ -273,6 +273,18 @@ def test_a_disappeared_resource_counts_none_and_a_line_that_is_gone_has_no_units
     assert (why.units, why.equal) == (None, None)
 
 
+def test_a_reading_that_found_the_target_tells_the_units_too(world: World) -> None:
+    # given a line of which nothing else has told the units
+    _, request = asked(4, "q1")
+    world.append(discovered(count="4"), psa_product(), relation_set(), asked(4, "q1"), found_equal(request))
+
+    # then
+    why = lineage(world).explain_product(PRODUCT)
+    assert (why.units, why.equal) == (4, True)
+    assert [step.kind for step in why.steps] == ["found_equal", "requested", "relation_set", "discovered"]
+    assert lineage(world).psa_line(PRODUCT, 1).units == 4
+
+
 def test_a_renewed_subscription_has_the_count_of_the_one_it_continues_until_it_is_counted(world: World) -> None:
     # given
     new = odin(subscription_id="1000999")

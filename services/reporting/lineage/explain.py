@@ -15,8 +15,6 @@ from domain.events import (
     AdjustmentRetried,
     AdjustmentSuperseded,
     PlanRefused,
-    PsaRecordGone,
-    PsaUnitsObserved,
     RelationCleared,
     RelationSet,
     ResourceCountChanged,
@@ -26,12 +24,11 @@ from domain.events import (
 )
 from domain.keys import PsaProductKey, ResourceKey
 from services.reporting.lineage.payloads import payload_ids
-from services.reporting.lineage.streams import Log, product_stream, relation_stream, resource_stream
+from services.reporting.lineage.streams import Log, relation_stream, resource_stream, units_in
 from services.reporting.lineage.telling import number, tell
 from services.reporting.question import BadQuestion
 
 _COUNTS = (ResourceDiscovered.type, ResourceCountChanged.type, ResourceDisappeared.type)
-_UNITS = (PsaUnitsObserved.type, PsaRecordGone.type)
 _OUTCOMES = (
     AdjustmentPosted.type,
     UnitsFoundEqual.type,
@@ -86,13 +83,13 @@ class _Feed:
 def explain_product(log: Log, product: PsaProductKey, time_zone: str) -> Explanation | None:
     """Why the product has its units; None when neither the PSA nor a link ever showed it. BadQuestion when it
     was linked more than MOST_LINKS times."""
-    read = log.latest([product_stream(product)], _UNITS).get(product_stream(product))
+    read = log.units_read(product)
     feeds = _feeds(log, product)
     if read is None and not feeds and not log.of_product(product, (RelationSet.type,), 1):
         return None
-    units = read.event.units if read and isinstance(read.event, PsaUnitsObserved) else None
+    units = units_in(read)
     count = _sum(feeds)
-    head = [*([read] if read else []), *_adjustments(log, product)]
+    head = [*([read] if read else []), *(each for each in _adjustments(log, product) if each != read)]
     steps = [_step(each, time_zone) for each in head]
     for feed in feeds[:MOST_TOLD]:
         steps += [_step(each, time_zone) for each in feed.evidence]

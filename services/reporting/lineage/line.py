@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from domain.events import AdjustmentPosted, PsaProductObserved, PsaRecordGone, PsaUnitsObserved
+from domain.events import AdjustmentPosted, PsaProductObserved, PsaRecordGone
 from domain.events.names import PsaNames
 from domain.keys import PsaProductKey
 from domain.money import Money
-from services.reporting.lineage.streams import Log, product_stream
+from services.reporting.lineage.streams import Log, product_stream, units_in
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,14 @@ def psa_line(log: Log, product: PsaProductKey, first: int) -> PsaLine | None:
     event = read.event
     assert isinstance(event, PsaProductObserved)  # noqa: S101 the query asks for nothing else
     gone = log.latest([stream], (PsaProductObserved.type, PsaRecordGone.type))[stream].position > read.position
-    counted = None if gone else log.latest([stream], (PsaUnitsObserved.type,)).get(stream)
-    units = counted.event.units if counted and isinstance(counted.event, PsaUnitsObserved) else None
+    counted = None if gone else log.units_read(product)
     return PsaLine(
         names=PsaNames(**{name: getattr(event, name) for name in PsaNames.__dataclass_fields__}),
         vendor=event.vendor,
         period_type=event.period_type,
         unit_cost=event.unit_cost,
         unit_price=event.unit_price,
-        units=units,
+        units=units_in(counted),
         units_read_at=counted.occurred_at if counted else None,
         active=event.active,
         gone=gone,

@@ -10,7 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.envelope import Envelope
-from domain.events import RelationCleared, RelationSet, SubscriptionRenewed
+from domain.events import (
+    PsaRecordGone,
+    PsaUnitsObserved,
+    RelationCleared,
+    RelationSet,
+    SubscriptionRenewed,
+    UnitsFoundEqual,
+)
 from domain.keys import ConnectionId, MspId, PsaProductKey, ResourceKey, SubscriptionId
 from plumbing.event_log import envelope
 
@@ -86,6 +93,14 @@ class Log:
         )
         return [envelope(row) for row in rows]
 
+    def units_read(self, product: PsaProductKey) -> Envelope | None:
+        """The newest event that tells the product's units on its day, or that the product is gone. A reading before a post
+        that finds nothing to do tells them too."""
+        stream = product_stream(product)
+        seen = self.latest([stream], (PsaUnitsObserved.type, PsaRecordGone.type))
+        equal = self.of_product(product, (UnitsFoundEqual.type,), 1)
+        return max([*seen.values(), *equal], key=lambda each: each.position, default=None)
+
     def at(self, position: int) -> Envelope | None:
         """The event at the position."""
         row = self.connection.execute(
@@ -137,6 +152,12 @@ class Log:
 
     def _values(self, **more: Any) -> dict[str, Any]:
         return {"msp_id": self.msp_id, "upto": self.upto, **more}
+
+
+def units_in(read: Envelope | None) -> int | None:
+    """The units that an event of units_read tells; None: unknown, or the product is gone."""
+    event = read.event if read else None
+    return event.units if isinstance(event, PsaUnitsObserved | UnitsFoundEqual) else None
 
 
 def resource_stream(key: ResourceKey) -> str:

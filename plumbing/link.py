@@ -1,7 +1,9 @@
 """A link to the broker on which nothing passes any more -> given up within seconds and made anew.
 
 A frozen link (a switch that died, a firewall that forgot) is never closed by anyone. nameko would notice by the missed
-heartbeats, but then says goodbye to the broker and waits for an answer for ever: a consumer that is silently dead.
+heartbeats, but then says goodbye to the broker and waits for an answer for ever. And when an acknowledgement meets the
+broken link before the reader does, kombu makes a new connection under the reader's hands, on which nobody consumes.
+Either way a consumer would be silently dead.
 """
 
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ HEARTBEAT_SECONDS = 8
 class LinkedConsumer(NamekoQueueConsumer):
     """nameko's consumer thread, on a link that is let go of when it froze."""
 
+    _opened: Any = None
+    _made_on: Any = None
+
     @contextmanager
     def establish_connection(self) -> Iterator[Any]:
         """A connection that is dropped without a goodbye once it broke."""
@@ -35,4 +40,13 @@ class LinkedConsumer(NamekoQueueConsumer):
         with ExitStack() as opened:
             with topology.in_time():
                 ready = opened.enter_context(super().Consumer())
+            self._opened = ready[0]
+            self._made_on = self._opened.connection
             yield ready
+
+    def on_iteration(self) -> None:
+        """Ends the loop, to begin it anew, when the consumers were made on another connection than the one that is read."""
+        super().on_iteration()
+        if self._opened.connection is not self._made_on:
+            self._made_on.collect()
+            raise ConnectionResetError("the link broke while something was sent")

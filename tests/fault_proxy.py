@@ -1,6 +1,7 @@
 """A TCP proxy between two real parts that can delay, cut, freeze and slice what passes: for links that misbehave."""
 
 import contextlib
+import queue
 import random
 import socket
 import struct
@@ -13,9 +14,9 @@ from typing import Self
 
 @dataclass
 class Faults:
-    """What happens to the bytes. latency in seconds a piece; slice_bytes > 0: pieces of at most so many; frozen: nothing
-    passes, nothing is closed (half-open). freezes_after > 0: a connection freezes for ever when so many bytes have come from
-    the target. refused: new connections are closed at once."""
+    """What happens to the bytes. latency in seconds, for every piece by itself, so that many are under way; slice_bytes > 0:
+    pieces of at most so many; frozen: nothing passes, nothing is closed (half-open); freezes_after > 0: a connection freezes
+    for ever when so many bytes have come from the target; refused: new connections are closed at once."""
 
     latency: float = 0
     slice_bytes: int = 0
@@ -89,6 +90,9 @@ class FaultProxy:
 
     def _carry(self, source: socket.socket, sink: socket.socket, passes: int) -> None:
         came = 0
+        under_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        deliverer = threading.Thread(target=self._deliver, args=(under_way, sink), daemon=True)
+        deliverer.start()
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 came += len(data)
@@ -96,16 +100,22 @@ class FaultProxy:
                     self._frozen |= {source, sink}
                 while (self.faults.frozen or source in self._frozen) and not self._closed:
                     time.sleep(0.02)
-                self._pass_on(data, sink)
+                under_way.put((time.monotonic() + self.faults.latency * random.uniform(0.8, 1.2), data))
+        under_way.put((0, b""))
+        deliverer.join()
         for one in (source, sink):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
             self._sockets.discard(one)
 
-    def _pass_on(self, data: bytes, sink: socket.socket) -> None:
-        size = self.faults.slice_bytes or len(data)
-        for start in range(0, len(data), size):
-            if self.faults.latency:
-                time.sleep(self.faults.latency * random.uniform(0.8, 1.2))
-            sink.sendall(data[start : start + size])
+    def _deliver(self, under_way: "queue.SimpleQueue[tuple[float, bytes]]", sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = under_way.get()
+                if not data:
+                    return
+                time.sleep(max(0.0, due - time.monotonic()))
+                size = self.faults.slice_bytes or len(data)
+                for start in range(0, len(data), size):
+                    sink.sendall(data[start : start + size])

@@ -188,7 +188,7 @@ def test_m7_a_bad_link_to_the_broker_is_survived_and_no_consumer_stays_silent(
                 proxy.faults.frozen = False
                 proxy.reset_all()
             elif fault == "latency":
-                proxy.faults.latency = 0.25
+                proxy.faults.latency = 5
             else:
                 proxy.faults.slice_bytes = 1
             ids += put(engine, 20)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -181,6 +182,25 @@ def put(engine: Engine, *bodies: dict[str, Any], queue: str = QUEUE) -> list[str
 
 def unsent(engine: Engine) -> Sequence[Any]:
     return column(engine, "SELECT message_id::text FROM queue.outbox WHERE sent_at IS NULL ORDER BY number")
+
+
+def test_m7_a_link_that_breaks_under_an_acknowledgement_leaves_no_silent_consumer(
+    engine: Engine, database: str, vhost: str
+) -> None:
+    # given
+    declare(vhost)
+    with worker(database, vhost):
+        (cut,) = send(vhost, {"do": "cut"})
+        wait_for(lambda: effects(engine) == [cut])
+
+        # when: beyond the second after which the reader looks up
+        after = []
+        for _ in range(6):
+            after += send(vhost, {"do": "effect"})
+            time.sleep(0.5)
+
+        # then
+        wait_for(lambda: set(after) <= set(effects(engine)), what="work after the link was cut")
 
 
 def test_m8_a_handler_busy_for_three_heartbeats_has_one_effect_and_its_service_lives_on(

@@ -7,12 +7,14 @@ import eventlet
 
 eventlet.monkey_patch()
 
+import gc  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from typing import Any  # noqa: E402
 
+import amqp  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 
@@ -50,6 +52,15 @@ class Worker:
         with self.house.engine.begin() as connection:
             if outbox.claim(connection, "test", [message_id], received_at=self.house.clock.now()):
                 connection.execute(text("INSERT INTO effects VALUES (:id, :n)"), {"id": message_id, "n": body.get("n")})
+        if body["do"] == "cut":
+            cut_links()
+
+
+def cut_links() -> None:
+    """Leaves the links as amqp leaves them when something could not be sent, before whoever reads has heard of it."""
+    for link in [each for each in gc.get_objects() if isinstance(each, amqp.Connection)]:
+        if link.connected:
+            link.transport.connected = False
 
 
 def main(database_url: str, rabbitmq_url: str, retry_seconds: str, heartbeat: str) -> None:

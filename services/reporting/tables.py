@@ -265,6 +265,17 @@ ledger = _read_model(
     _moment("told_at", required=True),
     *_optional("request_id"),
 )
+product_units = _read_model(
+    "product_units",
+    ("psa_connection_id", "psa_product_id"),
+    *_texts("psa_connection_id", "psa_product_id"),
+    _whole("read_units", required=False),
+    Column("read_on", Date),
+    _moment("read_at"),
+    _whole("left_units", required=False),
+    _whole("settled_units", required=False),
+    _moment("settled_at"),
+)
 activity = _read_model(
     "activity",
     ("position",),

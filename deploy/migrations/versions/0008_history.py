@@ -17,7 +17,8 @@ def upgrade() -> None:
         WHERE state = 'open'"""
     )
     op.execute(
-        "GRANT SELECT ON reporting.counts, reporting.renewals, reporting.ledger, reporting.activity TO trueup_gateway"
+        """GRANT SELECT ON reporting.counts, reporting.renewals, reporting.ledger, reporting.product_units, reporting.activity
+        TO trueup_gateway"""
     )
 
 
@@ -80,6 +81,21 @@ def ledger() -> None:
             request_id text COLLATE "C",
             PRIMARY KEY (msp_id, generation, psa_connection_id, psa_product_id, position)
         )"""
+    )
+    op.execute(
+        """CREATE TABLE reporting.product_units (
+            msp_id text COLLATE "C" NOT NULL,
+            generation integer NOT NULL,
+            psa_connection_id text COLLATE "C" NOT NULL,
+            psa_product_id text COLLATE "C" NOT NULL,
+            read_units integer,
+            read_on date,
+            read_at timestamptz,
+            left_units integer,
+            settled_units integer,
+            settled_at timestamptz,
+            PRIMARY KEY (msp_id, generation, psa_connection_id, psa_product_id)
+        ) WITH (fillfactor = 85)"""
     )
 
 

@@ -69,7 +69,7 @@ closed AS (
     UPDATE reporting.counts c SET to_position = n.to_position, valid_to = n.valid_to
     FROM changed n
     WHERE n.known AND n.to_position IS NOT NULL AND c.msp_id = :msp_id AND c.generation = :generation
-        AND c.resource_key = n.resource_key AND c.from_position = n.position
+        AND c.resource_key = n.resource_key AND c.from_position = n.position AND c.to_position IS NULL
 )
 INSERT INTO reporting.counts ({counts.columns})
 SELECT :msp_id, :generation, resource_key, position, to_position, valid_from, valid_to, connection_id, subscription_id,

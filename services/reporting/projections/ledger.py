@@ -1,6 +1,6 @@
 """What was posted, found and read -> the units of each PSA product: those that we left there, and those that were read."""
 
 from services.reporting.read_model import ReadModel
-from services.reporting.tables import ledger
+from services.reporting.tables import ledger, product_units
 
-LEDGER = ReadModel("ledger", (ledger,), ("AdjustmentPosted", "UnitsFoundEqual", "PsaUnitsObserved"))
+LEDGER = ReadModel("ledger", (ledger, product_units), ("AdjustmentPosted", "UnitsFoundEqual", "PsaUnitsObserved"))

@@ -9,9 +9,9 @@ from services.reporting.reports.dead_letters import DEAD_LETTERS
 from services.reporting.reports.drift import DRIFT
 from services.reporting.reports.failures import FAILURES
 from services.reporting.reports.held import HELD
+from services.reporting.reports.ledger import LEDGER
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.relations import RELATIONS
-from services.reporting.reports.units import LEDGER
 
 REPORTS: dict[str, Report] = {
     report.name: report

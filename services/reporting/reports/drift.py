@@ -18,8 +18,8 @@ from services.reporting.reports.columns import (
     of,
     psa_key,
 )
-from services.reporting.reports.units import last_read, units_left
-from services.reporting.tables import ODIN_NAMES, failures, ledger, psa_products, requests, resources
+from services.reporting.reports.ledger import units_of
+from services.reporting.tables import ODIN_NAMES, failures, ledger, product_units, psa_products, requests, resources
 
 # What feeds a product. A name that not all resources of the product share is null; one unknown count makes the sum unknown.
 _FEEDS = (
@@ -45,9 +45,6 @@ _FEEDS = (
     .subquery("feeds")
 )
 _PRODUCT = (_FEEDS.c.psa_connection_id, _FEEDS.c.psa_product_id)
-_READ = last_read(_PRODUCT)
-_LEFT = units_left(_PRODUCT, "units_left", _READ.c.day)
-_SETTLED = units_left(_PRODUCT, "units_settled")
 _OPEN = (
     select(requests.c.request_id, requests.c.requested_at)
     .where(
@@ -71,9 +68,7 @@ _SOURCE = (
             psa_products.c.psa_product_id == _PRODUCT[1],
         ),
     )
-    .outerjoin(_READ, true())
-    .outerjoin(_LEFT, true())
-    .outerjoin(_SETTLED, true())
+    .outerjoin(product_units, units_of(*_PRODUCT))
     .outerjoin(_OPEN, true())
     .outerjoin(
         _STUCK,
@@ -95,12 +90,15 @@ _SOURCE = (
     )
 )
 
-_DIFFERENCE = _READ.c.units - _FEEDS.c.count
+_DIFFERENCE = product_units.c.read_units - _FEEDS.c.count
 _NOT_READ = or_(
-    _FEEDS.c.count.is_(None), _READ.c.units.is_(None), psa_products.c.gone.is_(True), _UNREAD.c.subject.is_not(None)
+    _FEEDS.c.count.is_(None),
+    product_units.c.read_units.is_(None),
+    psa_products.c.gone.is_(True),
+    _UNREAD.c.subject.is_not(None),
 )
-_EDITED = _LEFT.c.units != _READ.c.units
-_AHEAD = func.coalesce(_SETTLED.c.units, _READ.c.units) != _FEEDS.c.count
+_EDITED = product_units.c.left_units != product_units.c.read_units
+_AHEAD = func.coalesce(product_units.c.settled_units, product_units.c.read_units) != _FEEDS.c.count
 _DOUBLED = and_(
     _EDITED,
     select(literal(1))
@@ -108,8 +106,8 @@ _DOUBLED = and_(
         living(ledger, "ledger"),
         ledger.c.psa_connection_id == _PRODUCT[0],
         ledger.c.psa_product_id == _PRODUCT[1],
-        ledger.c.on_date <= _READ.c.day,
-        ledger.c.unit_change == _READ.c.units - _LEFT.c.units,
+        ledger.c.on_date <= product_units.c.read_on,
+        ledger.c.unit_change == product_units.c.read_units - product_units.c.left_units,
     )
     .correlate_except(ledger)
     .exists(),
@@ -125,10 +123,10 @@ _KIND = case(
 )
 _SINCE = case(
     (_NOT_READ, _UNREAD.c.first_failed_at),
-    (and_(_EDITED, _AHEAD), func.least(_READ.c.read_at, _OPEN.c.requested_at)),
-    (_EDITED, _READ.c.read_at),
+    (and_(_EDITED, _AHEAD), func.least(product_units.c.read_at, _OPEN.c.requested_at)),
+    (_EDITED, product_units.c.read_at),
     (_AHEAD, _OPEN.c.requested_at),
-    (_DIFFERENCE != 0, _SETTLED.c.since),
+    (_DIFFERENCE != 0, product_units.c.settled_at),
 )
 _MONTHS = case(
     {"monthly": 1, "quarterly": 3, "half_yearly": 6, "yearly": 12}, value=psa_products.c.period_type, else_=null()
@@ -161,21 +159,25 @@ DRIFT = Report(
         Column(
             "ledger_units",
             Kind.WHOLE,
-            _LEFT.c.units,
+            product_units.c.left_units,
             nullable=True,
             help="Units that we know we left there on the day of the PSA's units. Null until we have posted or found them.",
         ),
         Column(
             "settled_units",
             Kind.WHOLE,
-            _SETTLED.c.units,
+            product_units.c.settled_units,
             nullable=True,
             help="The same once all that we posted for later days counts.",
         ),
         Column(
-            "psa_units", Kind.WHOLE, _READ.c.units, nullable=True, help="The units when the PSA last showed new ones."
+            "psa_units",
+            Kind.WHOLE,
+            product_units.c.read_units,
+            nullable=True,
+            help="The units when the PSA last showed new ones.",
         ),
-        Column("psa_read_at", Kind.MOMENT, _READ.c.read_at, nullable=True, help="When that was."),
+        Column("psa_read_at", Kind.MOMENT, product_units.c.read_at, nullable=True, help="When that was."),
         Column(
             "difference",
             Kind.NUMBER,

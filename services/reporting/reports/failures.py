@@ -1,19 +1,19 @@
 """Failures -> the failure log."""
 
-from sqlalchemy import and_, case, true
+from sqlalchemy import and_, case
 
 from services.reporting.reports.columns import Column, Kind, Order, Report, columns, living, named, of
-from services.reporting.reports.units import last_read
-from services.reporting.tables import ODIN_NAMES, PSA_NAMES, failures
+from services.reporting.reports.ledger import units_of
+from services.reporting.tables import ODIN_NAMES, PSA_NAMES, failures, product_units
 
-_READ = last_read((failures.c.psa_connection_id, failures.c.psa_product_id))
+_UNITS = units_of(failures.c.psa_connection_id, failures.c.psa_product_id)
 
 FAILURES = Report(
     "failures",
     "Failure",
     "The failure log: what did not work, why, what to do, and how it ended.",
     "failures",
-    failures.outerjoin(_READ, true()),
+    failures.outerjoin(product_units, _UNITS),
     and_(living(failures, "failures"), failures.c.attempts > 0),
     columns(
         of(failures, "failure_id", Kind.ID, "The failure."),
@@ -32,7 +32,7 @@ FAILURES = Report(
         Column(
             "unit_change",
             Kind.WHOLE,
-            case((failures.c.state != "closed", failures.c.target_units - _READ.c.units)),
+            case((failures.c.state != "closed", failures.c.target_units - product_units.c.read_units)),
             nullable=True,
             help="By how many units, as last read, the product would change (Adjustment Amount). Null when closed or unknown.",
         ),

@@ -310,3 +310,16 @@ def test_a_projection_that_is_behind_catches_up_from_its_own_position(engine: En
     h.append(engine, msp_id, [h.discovered(A, "1"), h.counted(A, "1", "2")])
     assert catch_up(engine, READ_MODELS["resources"].living(), msp_id, h.CLOCK) == 2
     assert catch_up(engine, READ_MODELS["resources"].living(), msp_id, h.CLOCK) == 0
+
+
+def test_the_role_of_the_service_can_fold_every_model(engine: Engine, msp_id: MspId) -> None:
+    h.append(
+        engine, msp_id, [h.discovered(A), h.renewed(A, "9"), h.units(P, 4), h.posted(A, P, "q1"), h.parked(A, P, "q2")]
+    )
+
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE trueup_reporting"))
+        for model in READ_MODELS.values():
+            model.living().fold(connection, Slice(msp_id, 0, 5))
+
+    assert the_row(engine, "product_units", msp_id)["settled_units"] == 12

@@ -3,8 +3,9 @@
 | role | may |
 |---|---|
 | trueup_<service> | everything in its own schema; append to and read the log; put work into the queue; read the set-up |
-| trueup_gateway | read reporting; write the set-up; append to and read the log |
-| trueup_relay | read the log, mark bells, move the queue |
+| trueup_poller | keep evidence as well |
+| trueup_gateway | read reporting and evidence; write the set-up; append to and read the log |
+| trueup_relay | read the log, mark bells, move the queue, forget old evidence |
 """
 
 from alembic import op

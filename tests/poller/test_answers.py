@@ -140,6 +140,22 @@ def test_a_poll_that_tells_nothing_keeps_nothing(desk: Desk, odin: OdinAccount) 
     assert rows(desk) == before
 
 
+def test_an_answer_that_differs_only_in_what_no_event_tells_is_not_kept(desk: Desk, odin: OdinAccount) -> None:
+    # given
+    polled(desk)
+    before = rows(desk)
+
+    # when a count went up and came back between two polls, which leaves another day of modification
+    odin.set_count(*EXAMPLE, 12)
+    odin.set_count(*EXAMPLE, 8)
+    with correlated("p"):
+        assert desk.completed().subscriptions_read == 1
+
+    # then
+    assert envelopes(desk, ResourceCountChanged) == []
+    assert rows(desk) == before
+
+
 def test_the_same_answer_is_kept_once_and_found_from_each_of_its_events(desk: Desk, odin: OdinAccount) -> None:
     # given
     polled(desk)
@@ -172,6 +188,21 @@ def test_a_disappearance_leads_to_the_answer_that_did_not_show_the_resource_any_
     event = next(e for e in envelopes(desk, ResourceDisappeared) if e.event.subscription_id == EXAMPLE[0])
     answer = found(desk, event)
     assert at(orjson.loads(answer.text), answer.marks["status"]) in ("removed", "terminated")
+
+
+def test_a_resource_that_is_listed_no_more_leads_to_the_list_without_it(desk: Desk, odin: OdinAccount) -> None:
+    # given
+    desk.policy("ended_after_polls", "1")
+    polled(desk)
+
+    # when
+    odin.remove(*EXAMPLE)
+    polled(desk)
+
+    # then
+    (event,) = envelopes(desk, ResourceDisappeared)
+    answer = found(desk, event)
+    assert at(orjson.loads(answer.text), answer.marks["resources"]) == []
 
 
 def test_what_is_personal_or_secret_is_masked_wherever_it_stands() -> None:

@@ -459,6 +459,16 @@ def test_of_two_answers_in_one_poll_the_event_leads_to_the_one_it_came_from(worl
     assert "12" in lineage(world).payload(f"{at['said']}/acme").text
 
 
+def test_an_answer_of_another_poll_is_not_taken_for_the_one_behind_an_event(world: World) -> None:
+    # given
+    at = four_become_twelve(world)
+    kept(world, "p1", b'{"products":[{"quantity":4}]}')
+
+    # then
+    assert lineage(world).payload(f"{at['said']}/acme") is None
+    assert lineage(world).explain_product(PRODUCT).steps[-1].payload_id is None
+
+
 def test_of_a_payload_that_is_too_long_only_what_surrounds_the_number_is_shown(world: World) -> None:
     # given
     at = four_become_twelve(world)
@@ -500,6 +510,18 @@ def test_nothing_of_another_msp_is_shown_even_when_all_its_ids_are_the_same(worl
     assert theirs.payload(f"{at['said']}/acme") is None
     own = theirs.explain_product(PsaProductKey(other.msp_id, PSA.psa_connection_id, PSA.psa_product_id))
     assert (own.units, own.count) == (1, Decimal(1))
+
+
+def test_a_payload_of_another_msp_is_not_taken_for_ones_own_at_the_same_place(world: World) -> None:
+    # given
+    twin = World(world.engine, add_msp(world.engine, "twin"))
+    for each in (world, twin):
+        at = four_become_twelve(each)
+        kept(each, "p2", b'{"products":[{"quantity":12}]}')
+
+    # then
+    assert lineage(twin).payload(f"{at['said']}/twin") is not None
+    assert lineage(twin).payload(f"{at['said']}/acme") is None
 
 
 def test_an_explanation_costs_the_same_however_long_the_log_is(world: World) -> None:

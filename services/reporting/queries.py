@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.keys import MspId
-from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
-from services.reporting.lineage.asking import Lineage
 from plumbing.event_log import UnknownMsp
 from services.reporting import sides
+from services.reporting.feeds import feeds, newest_of_types
+from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
+from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
+from services.reporting.past import counts_at
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
@@ -29,15 +31,17 @@ __all__ = [
     "Column",
     "Grouping",
     "Kind",
-    "NoSuchSide",
     "Lineage",
+    "NoSuchSide",
     "Order",
     "Page",
     "Question",
     "Report",
     "Step",
     "UnknownMsp",
+    "feeds",
     "has_side",
+    "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
     "pulse",

@@ -5,6 +5,7 @@ import sys
 import click
 
 from deploy.cli.doctor import doctor
+from deploy.cli.export import export
 from deploy.cli.failures import failures
 from deploy.cli.installation import Installation, told
 from deploy.cli.relations import relations
@@ -167,5 +168,5 @@ def catalogue(house: Installation, msp_id: str) -> None:
     click.echo(f"{put} catalogue reads asked for; `trueup doctor` says why if nothing comes.")
 
 
-for command in (relations, failures, replay, doctor):
+for command in (relations, failures, export, replay, doctor):
     main.add_command(command)

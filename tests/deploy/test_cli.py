@@ -48,7 +48,7 @@ def said(outcome: subprocess.CompletedProcess[str]) -> str:
 
 GROUPS = ["", "migrate", "new-key", "msp", "msp add", "connection", "connection set", "connection test", "policy"]
 GROUPS += ["poll", "catalogue", "relations", "relations import", "relations export", "failures", "failures list"]
-GROUPS += ["failures retry", "replay", "doctor"]
+GROUPS += ["failures retry", "export", "replay", "doctor"]
 
 
 def test_every_command_has_help() -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any, Protocol
 
 import amqp
@@ -63,9 +64,10 @@ class RawMessage(Protocol):
     properties: dict[str, Any]
     content_type: str
     channel: Any
+    delivery_tag: int
 
-    def ack(self) -> None:
-        """Done: the broker may forget it."""
+    def ack(self, multiple: bool = False) -> None:  # noqa: FBT001 kombu's signature
+        """Done: the broker may forget it, or with multiple all that came before it too."""
 
     def reject(self) -> None:
         """Not wanted: to the dead-letter exchange."""
@@ -78,6 +80,9 @@ class QueueConsumer(LinkedConsumer):
     """The consumer thread of bells and work, with undecoded delivery and acknowledgements that may fail."""
 
     _next_declared_at = 0.0
+    # What was delivered on the channel in use and is not settled yet, in order, whichever entrypoint it is for.
+    _channel: Any = None
+    _unsettled: dict[int, RawMessage]
 
     def get_consumers(self, consumer_cls: Callable[..., Any], channel: Any) -> Any:
         """Consumers for all entrypoints; their queues and exchanges are declared again if someone deleted them."""
@@ -107,19 +112,42 @@ class QueueConsumer(LinkedConsumer):
 
     def handle_message(self, provider: "Consumer", _body: None, message: RawMessage) -> None:
         """Hands the undecoded message to its entrypoint."""
+        if message.channel is not self._channel:
+            self._channel, self._unsettled = message.channel, {}
+        self._unsettled[message.delivery_tag] = message
         provider.take(message)
 
     def ack_message(self, message: RawMessage) -> None:
         """Acknowledges; when the connection is gone the broker delivers the message again by itself."""
+        self._settled(message)
         _if_connected(message, message.ack)
+
+    def ack_messages(self, messages: Sequence[RawMessage]) -> None:
+        """Acknowledges all of them: with one word those before which nothing is unsettled, the others one by one."""
+        wanted = {message.delivery_tag for message in messages if message.channel is self._channel}
+        together = dict.fromkeys(takewhile(wanted.__contains__, self._unsettled if wanted else ()))
+        if together:
+            last = self._unsettled[next(reversed(together))]
+            for tag in together:
+                del self._unsettled[tag]
+            _if_connected(last, partial(last.ack, multiple=True))
+        for message in messages:
+            if message.channel is not self._channel or message.delivery_tag not in together:
+                self.ack_message(message)
 
     def requeue_message(self, message: RawMessage) -> None:
         """Gives the message back for anyone to take."""
+        self._settled(message)
         _if_connected(message, message.requeue)
 
     def reject_message(self, message: RawMessage) -> None:
         """Sends the message to the dead-letter exchange by the broker's own hand."""
+        self._settled(message)
         _if_connected(message, message.reject)
+
+    def _settled(self, message: RawMessage) -> None:
+        if message.channel is self._channel:
+            self._unsettled.pop(message.delivery_tag, None)
 
     def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **kwargs: Any) -> None:
         """Remembers that messages flow, for the health page."""

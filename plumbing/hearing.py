@@ -55,8 +55,7 @@ class Hearer(Consumer):
             while ready := self._rung.keys() - self._in_hand:
                 rung = {msp_id: self._rung.pop(msp_id) for msp_id in ready}
                 behind = self._behind(list(ready))
-                for msp_id in ready - behind:
-                    self._done(rung[msp_id])
+                self._done([message for msp_id in ready - behind for message in rung[msp_id]])
                 for msp_id in ready & behind:
                     self._hand_out(msp_id, rung[msp_id])
         finally:
@@ -94,8 +93,7 @@ class Hearer(Consumer):
 
     def _done(self, messages: Sequence[RawMessage]) -> None:
         metrics.messages_handled.labels(self.queue.name, "done").inc(len(messages))
-        for message in messages:
-            self.queue_consumer.ack_message(message)
+        self.queue_consumer.ack_messages(messages)
 
 
 hear = Hearer.decorator

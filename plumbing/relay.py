@@ -33,6 +33,9 @@ OUTBOX_BATCH = 500
 LARGEST_BELL = 20
 # Seconds between two looks: short while there is work, longer in a quiet house, where each look costs for nothing.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.25
+# Dead letters can wait longer than work for a broker that does not answer.
+PAUSE_AFTER_FAULT = 30
+BROKER_FAULTS = (OSError, amqp.AMQPError, PublishUnknown, BrokerBlocked)
 KEEP_SENT_DAYS = 7
 KEEP_INBOX_DAYS = 30
 
@@ -232,21 +235,20 @@ def lead(connection: Connection) -> bool:
 def work(
     relay: Relay, dead: DeadLetters, publisher: Publisher, going: Callable[[], bool], declare: Callable[[], None]
 ) -> None:
-    """Rounds without end while going() says so; a broker that is away or in alarm is tried again every second."""
+    """Rounds without end while going() says so; a broker that is away or in alarm is tried again every second. Declaring and
+    dead letters need answers from the broker and may fail on a slow link: work goes out all the same."""
     next_declare = next_tidy = next_dead = 0.0
     pause = SHORTEST_PAUSE
     while going():
+        if time.monotonic() > next_declare:
+            next_declare = math.inf if _went_well(declare) else time.monotonic() + 1
+        if time.monotonic() > next_dead:
+            next_dead = (1 if _went_well(dead.keep) else PAUSE_AFTER_FAULT) + time.monotonic()
         try:
-            if time.monotonic() > next_declare:
-                declare()
-                next_declare = math.inf
             sent = relay.round()
             if relay.refused:
                 # A binding may be missing: an exchange was deleted and came back without it.
                 next_declare = min(next_declare, time.monotonic() + 1)
-            if time.monotonic() > next_dead:
-                dead.keep()
-                next_dead = time.monotonic() + 1
             if time.monotonic() > next_tidy:
                 relay.tidy()
                 next_tidy = time.monotonic() + 60
@@ -254,11 +256,20 @@ def work(
             if not sent:
                 publisher.beat()
                 time.sleep(pause)
-        except (OSError, amqp.AMQPError, PublishUnknown, BrokerBlocked) as fault:
+        except BROKER_FAULTS as fault:
             # The topology may be what is missing: someone deleted it, or the broker came back empty.
             next_declare = 0.0
             log.warning("RabbitMQ takes nothing now", extra={"reason": str(fault)})
             time.sleep(1)
+
+
+def _went_well(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except BROKER_FAULTS as fault:
+        log.warning("RabbitMQ does not answer", extra={"reason": str(fault)})
+        return False
+    return True
 
 
 def _work(row: Any) -> Message:

@@ -114,7 +114,7 @@ def behind(engine: Engine, consumers: Sequence[Consumer], msps: Sequence[MspId])
     those of one service, with their positions in one schema."""
     (schema,) = {consumer.schema for consumer in consumers}
     given = {"consumers": [consumer.name for consumer in consumers], "msps": list(msps)}
-    with engine.connect() as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         return set(connection.scalars(text(_BEHIND.format(schema=schema)), given))
 
 
@@ -161,8 +161,8 @@ def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> 
             return 0
         upto = min(upto, position + size)
         if isinstance(consumer, Projection):
-            refuse_unknown(connection, consumer.types, Slice(msp_id, position, upto))
-            consumer.fold(connection, Slice(msp_id, position, upto))
+            if has_events(connection, consumer.types, Slice(msp_id, position, upto)):
+                consumer.fold(connection, Slice(msp_id, position, upto))
         else:
             events = event_log.read(connection, msp_id, position, upto, consumer.types)
             if events:
@@ -184,18 +184,19 @@ def _lags(engine: Engine, consumer: Consumer, key: dict[str, str]) -> bool:
         return bool(found.head > (found.position or 0))
 
 
-def refuse_unknown(connection: Connection, types: Sequence[str], part: Slice) -> None:
-    """UnknownEvent when the slice has an event of the types in a version that a newer program wrote."""
+def has_events(connection: Connection, types: Sequence[str], part: Slice) -> bool:
+    """Whether the slice has events of the types. UnknownEvent when a newer program wrote one of them."""
     found = connection.execute(
         text(
             """SELECT type, version, min(position) FROM log.events WHERE msp_id = :msp_id AND position > :after
                AND position <= :upto AND type = ANY(:types) GROUP BY type, version"""
         ),
         {"msp_id": part.msp_id, "after": part.after, "upto": part.upto, "types": list(types)},
-    )
+    ).all()
     for event_type, version, position in found:
         if version > EVENT_TYPES[event_type].version:
             raise UnknownEvent(f"{event_type} version {version} at position {position}")
+    return bool(found)
 
 
 def _stop(engine: Engine, consumer: Consumer, msp_id: MspId, fault: Exception, clock: Clock) -> None:

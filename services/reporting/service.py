@@ -3,12 +3,13 @@
 from domain.keys import MspId
 from plumbing import topology
 from plumbing.answering import rpc
-from plumbing.catch_up import catch_up, sweep
+from plumbing.catch_up import sweep
 from plumbing.event_log import UnknownMsp
 from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
+from plumbing.together import catch_up_together
 from services.reporting.projections import READ_MODELS, TYPES
 from services.reporting.reports import REPORTS
 from services.reporting.sides import NoSide, drop_unused, make_side, models_of
@@ -27,8 +28,7 @@ class Service:
     @hear(topology.bell_queue("reporting", TYPES), lambda _house: PROJECTIONS)
     def on_bells(self, msp_id: MspId) -> None:
         """Something was appended: folds it, and whatever came before it."""
-        for projection in PROJECTIONS:
-            catch_up(self.house.engine, projection, msp_id, self.house.clock)
+        catch_up_together(self.house.engine, PROJECTIONS, msp_id, self.house.clock)
 
     @sweeping
     def look(self) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.sql import visitors
 from domain.codec import UnknownEvent
 from domain.keys import MspId
 from plumbing import event_log
-from plumbing.catch_up import PASSING, Slice, refuse_unknown
+from plumbing.catch_up import PASSING, Slice, has_events
 from plumbing.clock import Clock
 from services.reporting.projections import READ_MODELS
 from services.reporting.read_model import ReadModel, fold
@@ -178,8 +178,8 @@ def _fold_next(engine: Engine, model: ReadModel, msp_id: MspId, position: int, b
 
 def _fold_or_refuse(connection: Connection, model: ReadModel, part: Slice, generation: int) -> None:
     try:
-        refuse_unknown(connection, model.types, part)
-        fold(connection, model, part, generation)
+        if has_events(connection, model.types, part):
+            fold(connection, model, part, generation)
     except PASSING:
         raise
     except (SQLAlchemyError, UnknownEvent) as fault:

@@ -10,6 +10,7 @@ depends_on = None
 
 def upgrade() -> None:
     sides()
+    living()
     statistics()
 
 
@@ -29,6 +30,15 @@ def sides() -> None:
         )"""
     )
     op.execute("GRANT SELECT ON reporting.sides TO trueup_gateway")
+
+
+def living() -> None:
+    """So that a prepared fold finds the generation itself, in the same round trip and under the lock of its position."""
+    op.execute(
+        """CREATE FUNCTION reporting.living_generation(model text, msp_id text) RETURNS integer LANGUAGE sql STABLE
+        RETURN coalesce((SELECT g.generation FROM reporting.generations g
+            WHERE g.model = living_generation.model AND g.msp_id = living_generation.msp_id), 0)"""
+    )
 
 
 def statistics() -> None:

@@ -9,6 +9,7 @@ since. A Reactor is never replayed: what it did in the outside world cannot be d
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,22 +80,23 @@ def replay(
     progress: Told | None = None,
     *,
     swap: bool = True,
-    workers: int = 2,
+    workers: int | None = None,
     batch: int = BATCH,
     clock: Clock | None = None,
 ) -> list[Rebuilt]:
-    """What became of each named read model ("all": every one) of each MSP, or of the given one. Several MSPs run at once,
-    each over one connection. swap=False compares and leaves the living rows. NotReplayable, ReplayRunning,
-    ReplayStopped, UnknownMsp. For a plain process: it may take minutes."""
-    models = _models(names)
-    msps = [msp] if msp is not None else _msps(engine)
+    """What became of each named read model ("all": every one) of each MSP, or of the given one. So many workers (default:
+    one a core) take the read models of all MSPs one by one, each over one connection that works and one that holds its
+    lock: two a worker must fit in the engine's pool. swap=False compares and leaves the living rows. NotReplayable,
+    ReplayRunning, ReplayStopped, UnknownMsp. For a plain process: it may take minutes."""
     told = progress or (lambda _: None)
+    msps = [msp] if msp is not None else _msps(engine)
+    jobs = [(model, msp_id) for msp_id in msps for model in _models(names)]
 
-    def one(msp_id: MspId) -> list[Rebuilt]:
-        return [_rebuild(engine, model, msp_id, told, batch, clock or Clock(), swap=swap) for model in models]
+    def one(job: tuple[ReadModel, MspId]) -> Rebuilt:
+        return _rebuild(engine, *job, told, batch, clock or Clock(), swap=swap)
 
-    with ThreadPoolExecutor(max_workers=max(1, min(workers, len(msps))), thread_name_prefix="replay") as pool:
-        return [outcome for outcomes in pool.map(one, msps) for outcome in outcomes]
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="replay") as pool:
+        return list(pool.map(one, jobs))
 
 
 def _models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
@@ -128,7 +130,8 @@ def _rebuild(
     with _alone(engine, model, msp_id):
         generation = _begin(engine, model, msp_id, clock)
         for _ in range(SWAP_TRIES):
-            _catch_up(engine, model, msp_id, generation, batch, told, clock)
+            position = _catch_up(engine, model, msp_id, generation, batch, told, clock)
+            _renew_statistics(engine, model, position)
             outcome = _finish(engine, model, msp_id, generation, swap=swap)
             if outcome is not None:
                 _remove_others(engine, model, msp_id)
@@ -177,7 +180,7 @@ def _begin(engine: Engine, model: ReadModel, msp_id: MspId, clock: Clock) -> int
 
 def _catch_up(
     engine: Engine, model: ReadModel, msp_id: MspId, generation: int, batch: int, told: Told, clock: Clock
-) -> None:
+) -> int:
     plain = model.beside(generation, batch)
     began = time.monotonic()
     with engine.connect() as connection:
@@ -193,6 +196,15 @@ def _catch_up(
         position, reason = _position(connection, plain.name, msp_id)
     if reason is not None:
         raise ReplayStopped(f"{model.name} of {msp_id} stopped after position {position}: {reason}")
+    return position
+
+
+def _renew_statistics(engine: Engine, model: ReadModel, most_rows: int) -> None:
+    """So that the first report after the swap is planned for the rows that there are, and not by what was there before."""
+    for table in model.tables:
+        with engine.begin() as connection:
+            values = {"name": table.name, "rows": most_rows}
+            connection.execute(text("SELECT reporting.renew_statistics(:name, :rows)"), values)
 
 
 def _finish(engine: Engine, model: ReadModel, msp_id: MspId, generation: int, *, swap: bool) -> Rebuilt | None:

@@ -4,6 +4,7 @@
 version of the class plus a step in `domain/upcasters.py` and a golden file; the old class goes, its golden file stays.
 """
 
+from domain.events.calls import CallsCounted, EndpointCalls
 from domain.events.gateway import ConnectionSaved, MspAdded, PolicyChanged
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.poller import (
@@ -69,6 +70,7 @@ Event = (
     | MspAdded
     | ConnectionSaved
     | PolicyChanged
+    | CallsCounted
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
@@ -82,11 +84,13 @@ __all__ = [
     "AdjustmentRequested",
     "AdjustmentRetried",
     "AdjustmentSuperseded",
+    "CallsCounted",
     "CatalogueRead",
     "CatalogueReadFailed",
     "Cause",
     "CompanyObserved",
     "ConnectionSaved",
+    "EndpointCalls",
     "Event",
     "MspAdded",
     "PlanRefused",

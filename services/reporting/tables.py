@@ -276,6 +276,15 @@ product_units = _read_model(
     _whole("settled_units", required=False),
     _moment("settled_at"),
 )
+api_calls = _read_model(
+    "api_calls",
+    ("position", "endpoint"),
+    Column("position", BigInteger, nullable=False),
+    *_texts("connection_id", "endpoint"),
+    _moment("since", required=True),
+    *(_whole(name) for name in ("seconds", "calls", "failed", "limited")),
+    *(_whole(f"{name}_milliseconds") for name in ("p50", "p95", "slowest")),
+)
 activity = _read_model(
     "activity",
     ("position",),

@@ -300,6 +300,22 @@ def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
     return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
 
 
+def calls_counted(*endpoints: str) -> e.CallsCounted:
+    each = [
+        e.EndpointCalls(
+            endpoint=endpoint,
+            calls=56,
+            failed=2,
+            limited=1,
+            p50_milliseconds=410,
+            p95_milliseconds=1900,
+            slowest_milliseconds=31000,
+        )
+        for endpoint in endpoints
+    ]
+    return e.CallsCounted(connection_id="odin", since=BEGAN, seconds=300, endpoints=tuple(each))
+
+
 def append(
     engine: Engine,
     msp_id: MspId,

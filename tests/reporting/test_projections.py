@@ -211,6 +211,14 @@ def test_the_psa_is_shown_as_last_seen(engine: Engine, msp_id: MspId) -> None:
     assert the_row(engine, "psa_agreements", msp_id)["end_date"] == "2026-12-31"
 
 
+def test_calls_are_told_by_endpoint_and_none_is_a_row_of_none(engine: Engine, msp_id: MspId) -> None:
+    after(engine, msp_id, h.calls_counted("GET /orders", "GET /subscriptions/{id}"), h.calls_counted())
+
+    found = h.rows(engine, "api_calls", msp_id)
+    assert [row["endpoint"] for row in found] == ["GET /orders", "GET /subscriptions/{id}"]
+    assert (found[0]["calls"], found[0]["limited"], found[0]["p95_milliseconds"]) == (56, 1, 1900)
+
+
 def test_one_msp_leaves_the_rows_of_another_alone(engine: Engine, msp_id: MspId) -> None:
     other = add_msp(engine, "other")
     after(engine, other, h.discovered(A, "7"))
@@ -240,6 +248,7 @@ HAPPENINGS = st.one_of(
     st.builds(h.parked, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.let_go, RESOURCES, PRODUCTS, REQUESTS, released=st.booleans()),
     st.builds(h.equal, RESOURCES, PRODUCTS, REQUESTS),
+    st.builds(h.calls_counted, st.sampled_from(["GET /orders", "GET /subscriptions/{id}"])),
     st.sampled_from(
         [h.msp_added(), h.connection_saved(), h.policy_changed("report"), h.policy_changed("post", "report")]
     ),

@@ -65,6 +65,7 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
             h.posted(A, P, "q1", -2),
             h.parked(C, Q, "q2"),
             h.poll_failed(),
+            h.calls_counted("GET /orders"),
         ],
     )
     h.project(engine, msp_id)
@@ -124,7 +125,7 @@ def test_currencies_are_never_summed_together(engine: Engine, msp_id: MspId) -> 
 def test_as_of_says_the_position_of_the_rows(engine: Engine, told: MspId) -> None:
     page = ask(engine, "adjustments", told)
 
-    assert page.position == 13
+    assert page.position == 14
     assert page.recorded_at is not None
 
 
@@ -313,7 +314,7 @@ def test_the_pulse_tells_position_lag_and_what_stopped(engine: Engine, told: Msp
         nobody = pulse(connection, MspId("nobody"))
 
     assert beat is not None
-    assert (beat["head"], beat["open_requests"], beat["open_failures"]) == (14, 0, 2)
+    assert (beat["head"], beat["open_requests"], beat["open_failures"]) == (15, 0, 2)
     lag = {consumer["name"]: (consumer["lag"], consumer["stopped_reason"]) for consumer in beat["consumers"]}
     assert lag["reporting.psa"] == (1, "an unknown event")
     assert lag["reporting.failures"] == (1, None)

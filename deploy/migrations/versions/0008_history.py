@@ -12,12 +12,14 @@ def upgrade() -> None:
     counts()
     ledger()
     activity()
+    calls()
     op.execute(
         """CREATE INDEX requests_open ON reporting.requests (msp_id, generation, psa_connection_id, psa_product_id)
         WHERE state = 'open'"""
     )
     op.execute(
-        """GRANT SELECT ON reporting.counts, reporting.renewals, reporting.ledger, reporting.product_units, reporting.activity
+        """GRANT SELECT ON reporting.counts, reporting.renewals, reporting.ledger, reporting.product_units, reporting.activity,
+        reporting.api_calls
         TO trueup_gateway"""
     )
 
@@ -126,5 +128,26 @@ def activity() -> None:
             reason text,
             correlation_id text COLLATE "C" NOT NULL,
             PRIMARY KEY (msp_id, generation, position)
+        )"""
+    )
+
+
+def calls() -> None:
+    op.execute(
+        """CREATE TABLE reporting.api_calls (
+            msp_id text COLLATE "C" NOT NULL,
+            generation integer NOT NULL,
+            position bigint NOT NULL,
+            connection_id text COLLATE "C" NOT NULL,
+            endpoint text NOT NULL,
+            since timestamptz NOT NULL,
+            seconds integer NOT NULL,
+            calls integer NOT NULL,
+            failed integer NOT NULL,
+            limited integer NOT NULL,
+            p50_milliseconds integer NOT NULL,
+            p95_milliseconds integer NOT NULL,
+            slowest_milliseconds integer NOT NULL,
+            PRIMARY KEY (msp_id, generation, position, endpoint)
         )"""
     )

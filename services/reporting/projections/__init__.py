@@ -2,6 +2,7 @@
 
 from services.reporting.projections.activity import ACTIVITY
 from services.reporting.projections.adjustments import ADJUSTMENTS
+from services.reporting.projections.calls import CALLS
 from services.reporting.projections.counts import COUNTS
 from services.reporting.projections.failures import FAILURES
 from services.reporting.projections.ledger import LEDGER
@@ -11,6 +12,6 @@ from services.reporting.projections.resources import RESOURCES
 from services.reporting.read_model import ReadModel
 
 READ_MODELS: dict[str, ReadModel] = {
-    model.name: model for model in (RESOURCES, RELATIONS, ADJUSTMENTS, FAILURES, PSA, COUNTS, LEDGER, ACTIVITY)
+    model.name: model for model in (RESOURCES, RELATIONS, ADJUSTMENTS, FAILURES, PSA, COUNTS, LEDGER, ACTIVITY, CALLS)
 }
 TYPES: tuple[str, ...] = tuple(sorted({name for model in READ_MODELS.values() for name in model.types}))

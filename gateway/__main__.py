@@ -6,8 +6,10 @@ from dataclasses import fields
 
 import uvicorn
 
-from gateway.app import READERS, WRITERS, Gateway, GatewaySettings
+from gateway.app import LONGEST_BODY, Gateway, GatewaySettings
+from gateway.asking import READERS, WRITERS
 from gateway.auth import SHORTEST_TOKEN
+from gateway.live import LOOKERS
 from plumbing import health, settings
 from plumbing.clock import Clock
 from plumbing.database import explain, make_engine
@@ -15,9 +17,10 @@ from plumbing.logs import start_logging
 
 log = logging.getLogger(__name__)
 STATEMENT_SECONDS = 5
+PING_SECONDS = 20.0
 USAGE = """usage: python -m gateway
 
-Serves POST /graphql, GET /healthz and GET /metrics at TRUEUP_HOST:TRUEUP_PORT. It takes its settings from the environment:
+Serves /graphql, /export, /healthz and /metrics at TRUEUP_HOST:TRUEUP_PORT. It takes its settings from the environment:
 """
 
 
@@ -33,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return 2
     start_logging("gateway", given.log_level)
     log.info("starting", extra={"settings": settings.masked(given)})
-    engine = make_engine(given.database_url, "trueup gateway", STATEMENT_SECONDS, pool_size=READERS + WRITERS)
+    engine = make_engine(given.database_url, "trueup gateway", STATEMENT_SECONDS, pool_size=READERS + WRITERS + LOOKERS)
     fault = health.database_check(engine)
     if fault:
         sys.stderr.write(explain(Exception(fault), given.database_url) + "\n")
@@ -48,6 +51,11 @@ def main(arguments: list[str]) -> int:
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=25,
+        ws="websockets-sansio",
+        ws_max_size=LONGEST_BODY,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,
     )
     return 0
 

@@ -13,21 +13,25 @@ from typing import Any
 
 import anyio.to_thread
 import orjson
-from graphql import DocumentNode, GraphQLError, OperationType, execute_sync, get_operation_ast
+from graphql import GraphQLError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from gateway import health
+from gateway.asking import Asking, body_of
 from gateway.auth import Caller, caller
-from gateway.documents import Documents, Invalid
+from gateway.bells import Bells
+from gateway.documents import Invalid
 from gateway.errors import Refusal, told
 from gateway.exports.serving import Exports
-from gateway.schema import build
+from gateway.live import Live
 from gateway.schema.context import Context
+from gateway.talking import Doorway
 from plumbing.clock import Clock
 from plumbing.logs import correlated
 from plumbing.settings import Settings, setting
@@ -35,7 +39,6 @@ from plumbing.settings import Settings, setting
 log = logging.getLogger(__name__)
 LONGEST_BODY = 32 * 1024
 BODY_SECONDS = 10.0
-READERS, WRITERS = 12, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,31 +50,20 @@ class GatewaySettings(Settings):
     rpc_seconds: int = setting(20, help="longest wait for the answer of another service, in seconds")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A request that passed the door."""
-
-    document: DocumentNode
-    writes: bool
-    variables: dict[str, Any]
-    operation: str | None
-
-
 class Gateway:
     """The handlers of one gateway process."""
 
     def __init__(self, engine: Engine, settings: GatewaySettings, clock: Clock) -> None:
         self._engine, self._settings, self._clock = engine, settings, clock
-        # Each answer is one statement: it needs no transaction around it.
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._exports = Exports(engine, clock, settings.gateway_token, settings.rabbitmq_url, float(settings.rpc_seconds))
-        self._schema = build()
-        self._documents = Documents(self._schema, introspection=settings.introspection)
+        self._exports = Exports(
+            engine, clock, settings.gateway_token, settings.rabbitmq_url, float(settings.rpc_seconds)
+        )
 
     def application(self) -> Starlette:
         """The ASGI application."""
         routes = [
             Route("/graphql", self.graphql, methods=["POST"]),
+            WebSocketRoute("/graphql", self.listen),
             Route("/export/{file}", self._exports.answer, methods=["GET"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -80,16 +72,26 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        self._readers, self._writers = anyio.CapacityLimiter(READERS), anyio.CapacityLimiter(WRITERS)
+        # Each answer is one statement: it needs no transaction around it.
+        reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        live = Live(reader)
+        given = self._settings
+        house = Context(self._engine, reader, self._clock, given.rabbitmq_url, float(given.rpc_seconds), live)
+        self._asking = Asking(house, introspection=given.introspection)
+        self._doorway = Doorway(self._signed_in, self._asking.stream)
+        bells = Bells(given.rabbitmq_url, live.rung)
+        bells.start()
         yield
+        await anyio.to_thread.run_sync(bells.stop)
 
     async def graphql(self, request: Request) -> Response:
         """POST /graphql: {query, variables, operationName} as application/json."""
         with correlated(None) as correlation_id:
             try:
-                by = caller(request.headers.get("authorization", ""), self._settings.gateway_token)
-                body = await _body(request)
-                answer, status = await self._answer(by, body, correlation_id)
+                by = self._signed_in(request.headers.get("authorization", ""))
+                answer, status = await self._asking.answer(await _body(request), by), 200
+            except Invalid as invalid:
+                answer, status = {"errors": [told(error) for error in invalid.errors]}, 400
             except Refusal as refusal:
                 answer, status = _refused(refusal), _STATUS.get(refusal.code, 400)
             except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
@@ -99,45 +101,12 @@ class Gateway:
                 headers["www-authenticate"] = "Bearer"
             return Response(orjson.dumps(answer), status, headers, "application/json")
 
-    async def _answer(self, by: Caller, body: dict[str, Any], correlation_id: str) -> tuple[dict[str, Any], int]:
-        # Parsing and validating take milliseconds at most (limits.py), but not on the loop that serves everybody.
-        try:
-            asked = await anyio.to_thread.run_sync(self._asked, body, limiter=self._readers)
-        except Invalid as invalid:
-            return {"errors": [told(error) for error in invalid.errors]}, 400
-        context = Context(
-            self._engine,
-            self._reader,
-            self._clock,
-            self._settings.rabbitmq_url,
-            float(self._settings.rpc_seconds),
-            by,
-            correlation_id,
-        )
-        limiter = self._writers if asked.writes else self._readers
-        return await anyio.to_thread.run_sync(self._executed, asked, context, limiter=limiter), 200
+    async def listen(self, websocket: WebSocket) -> None:
+        """A WebSocket at /graphql: subscriptions."""
+        await self._doorway.take(websocket)
 
-    def _asked(self, body: dict[str, Any]) -> Asked:
-        document = self._documents.get(body["query"])
-        operation = get_operation_ast(document, body["operationName"])
-        if operation is None:
-            raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
-        writes = operation.operation is OperationType.MUTATION
-        return Asked(document, writes, body["variables"], body["operationName"])
-
-    def _executed(self, asked: Asked, context: Context) -> dict[str, Any]:
-        with correlated(context.correlation_id):
-            result = execute_sync(
-                self._schema,
-                asked.document,
-                context_value=context,
-                variable_values=asked.variables,
-                operation_name=asked.operation,
-            )
-            answer: dict[str, Any] = {"data": result.data}
-            if result.errors:
-                answer["errors"] = [told(error) for error in result.errors]
-            return answer
+    def _signed_in(self, header: str) -> Caller:
+        return caller(header, self._settings.gateway_token)
 
     async def healthz(self, _request: Request) -> Response:
         """Ready, or why not. A silent broker is told but is no reason to take the gateway away: reads go on without it."""
@@ -175,12 +144,7 @@ async def _body(request: Request) -> dict[str, Any]:
         given = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise Refusal("BAD_REQUEST", "The request is not JSON.", "Send {query, variables}.") from None
-    match given:
-        case {"query": str(query)} if query.strip():
-            variables, operation = given.get("variables"), given.get("operationName")
-            if (variables is None or isinstance(variables, dict)) and (operation is None or isinstance(operation, str)):
-                return {"query": query, "variables": variables or {}, "operationName": operation}
-    raise Refusal("BAD_REQUEST", "A request is one object with query, variables and operationName.", "Send that.")
+    return body_of(given)
 
 
 async def _whole(request: Request) -> bytes:

@@ -15,6 +15,9 @@ class Caller:
     name: str
 
 
+NOBODY = Caller("nobody")
+
+
 def caller(header: str, token: str) -> Caller:
     """The operator, when the header carries the token; Refusal UNAUTHENTICATED otherwise, in constant time."""
     scheme, _, given = header.partition(" ")

@@ -5,11 +5,12 @@ from graphql import GraphQLSchema, print_schema
 
 from gateway.schema.mutations import Mutation
 from gateway.schema.query import Query
+from gateway.schema.subscription import Subscription
 
 
 def build() -> GraphQLSchema:
     """The schema, as graphql-core runs it."""
-    built: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation).graphql_schema
+    built: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema
     return built
 
 

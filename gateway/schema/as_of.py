@@ -8,8 +8,10 @@ from graphql import GraphQLError
 from sqlalchemy import Connection
 
 from domain.keys import MspId
+from gateway.errors import Refusal
+from gateway.schema.context import Context
 from gateway.schema.scalars import Text
-from services.reporting.queries import position_at_end_of
+from services.reporting.queries import has_side, position_at_end_of
 
 
 class Past(Text):
@@ -41,3 +43,20 @@ def as_of_argument() -> Any:
 def position_of(connection: Connection, msp_id: MspId, wanted: date | int | None) -> int | None:
     """The position that is meant; None: now. UnknownMsp."""
     return position_at_end_of(connection, msp_id, wanted) if isinstance(wanted, date) else wanted
+
+
+def past_position(context: Context, msp_id: str, report: str, wanted: date | int | None) -> int | None:
+    """The position as of which the report can be read from now on, its side made where there was none; None: now. Refusal
+    NO_SUCH_MSP, or BAD_QUESTION when it has no such past; ServiceSilent."""
+    if wanted is None:
+        return None
+    with context.reading() as connection:
+        context.refuse_unknown(connection, msp_id)
+        at = position_of(connection, MspId(msp_id), wanted)
+        assert at is not None  # noqa: S101 something was wanted
+        there = has_side(connection, MspId(msp_id), report, at)
+    if not there:
+        answer = context.ask("reporting", "side", msp_id=msp_id, report=report, position=at)
+        if answer["refusal"]:
+            raise Refusal("BAD_QUESTION", answer["refusal"], "Ask as of another day or place in the log.")
+    return at

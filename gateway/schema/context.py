@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from domain.keys import MspId
-from gateway.auth import Caller
+from gateway.auth import NOBODY, Caller
 from gateway.errors import Refusal
+from gateway.live import Live
 from gateway.set_up import BadSetup, setup_msp
 from plumbing import rpc
 from plumbing.clock import Clock
@@ -24,8 +25,9 @@ class Context:
     clock: Clock
     rabbitmq_url: str
     rpc_seconds: float
-    caller: Caller
-    correlation_id: str
+    live: Live
+    caller: Caller = NOBODY
+    correlation_id: str = ""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -30,6 +30,7 @@ class Grouped:
 
     msp_id: str
     filter: dict[str, dict[str, Any]]
+    at: int | None
 
 
 def groups_field(report: Report, column: Any) -> dict[str, Any]:
@@ -75,6 +76,7 @@ def _resolver(report: Report) -> Callable[..., list[dict[str, Any]]]:
             given["first"],
             None if step is None else Step(step),
             given["ignore_own_filter"],
+            grouped.at,
         )
         with context.reading() as connection:
             return read_groups(connection, report, grouped.msp_id, grouping)

@@ -7,12 +7,13 @@ import graphene
 from graphene.utils.str_converters import to_camel_case
 from graphql import GraphQLResolveInfo
 
+from gateway.schema.as_of import as_of_argument, past_position
 from gateway.schema.context import Context
 from gateway.schema.filters import MOST_LISTED, asked, filter_of
 from gateway.schema.groups import Grouped, groups_field
 from gateway.schema.making import SCALARS, chosen, column_enum, entry, made_type, many, sums, value_of
 from gateway.schema.scalars import DateTime, Position
-from services.reporting.queries import REPORTS, Order, Page, Question, Report, read_page
+from services.reporting.queries import REPORTS, Order, Page, Question, Report, feeds, read_page
 
 __all__ = ["MOST_LISTED", "report_field"]
 _OF_THE_PAGE = {"totalCount", "asOf", "totals", "edges", "pageInfo"}
@@ -102,8 +103,10 @@ def report_field(name: str) -> Any:
     report = REPORTS[name]
     column = column_enum(report)
     msp = {"msp_id": graphene.String(required=True, description="Whose rows.")} if report.model else {}
+    past = {"as_of": as_of_argument()} if feeds(name) else {}
     arguments: dict[str, Any] = {
         **msp,
+        **past,
         "filter": graphene.Argument(filter_of(report), description="Which rows."),
         "order_by": graphene.Argument(
             graphene.List(graphene.NonNull(_order(report, column))), description="In which order; at most three keys."
@@ -121,7 +124,8 @@ def _resolver(report: Report) -> Callable[..., dict[str, Any]]:
     def resolve(_root: object, info: GraphQLResolveInfo, msp_id: str = "", **given: Any) -> dict[str, Any]:
         context: Context = info.context
         fields = chosen(info)
-        grouped = Grouped(msp_id, asked(given.get("filter")))
+        at = past_position(context, msp_id, report.name, given.get("as_of"))
+        grouped = Grouped(msp_id, asked(given.get("filter")), at)
         page = None
         with context.reading() as connection:
             if fields.keys() & _OF_THE_PAGE:
@@ -143,6 +147,7 @@ def _question(report: Report, given: dict[str, Any], grouped: Grouped, fields: d
             Order(value_of(key["field"]), value_of(key["direction"]) == "desc") for key in given.get("order_by") or ()
         ],
         columns=columns or (report.identity,),
+        at=grouped.at,
         wanted=frozenset(word for field, word in words.items() if field in fields),
         **{name: given.get(name) for name in ("first", "after", "last", "before")},
     )

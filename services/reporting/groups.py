@@ -31,9 +31,11 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.exc import DataError
 from sqlalchemy.types import Date
 
-from services.reporting.question import BadQuestion, questions
+from domain.keys import MspId
+from services.reporting.question import BadQuestion, NoSuchSide, questions
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import TIME_ZONE, Column, Kind, Report
+from services.reporting.sides import has_side, models_of
 from services.reporting.statements import holding
 
 MOST_GROUPS = 300
@@ -54,13 +56,15 @@ class Step(StrEnum):
 @dataclass(frozen=True)
 class Grouping:
     """What to group. by: a column; first: groups beside Other, 1 to 300; step: of a column of days or moments only.
-    ignore_own_filter: what the filter says of the column itself is left out, so that a chosen part stands among the others."""
+    ignore_own_filter: what the filter says of the column itself is left out, so that a chosen part stands among the others.
+    at: the past position to group as of, of which there must be a side; None: as it is now."""
 
     by: str
     filter: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first: int = 12
     step: Step | None = None
     ignore_own_filter: bool = False
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,16 @@ def read_groups(connection: Connection, report: Report, msp_id: str, grouping: G
     shape = _Shape(report.name, grouping.by, step, tuple((name, word) for name, word, _ in asked))
     statement, fixed = _statement(shape)
     values = {f"is_{n}": value for n, (_, _, value) in enumerate(asked)}
+    values |= {"msp_id": msp_id, "first": grouping.first, "at": grouping.at}
     try:
-        found = connection.exec_driver_sql(statement, fixed | values | {"msp_id": msp_id, "first": grouping.first})
+        found = connection.exec_driver_sql(statement, fixed | values).mappings().all()
     except DataError as error:
         raise BadQuestion(f"a value in the filter cannot be read: {str(error.orig).splitlines()[0]}") from error
-    return [_group(report, dict(row)) for row in found.mappings()]
+    if grouping.at is not None and not has_side(connection, models_of(report), MspId(msp_id), grouping.at):
+        raise NoSuchSide(
+            f"{report.name} is not at hand as of position {grouping.at}: ask for it to be made, then again"
+        )
+    return [_group(report, dict(row)) for row in found]
 
 
 def _step(column: Column, step: Step | None) -> Step | None:

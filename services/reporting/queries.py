@@ -17,7 +17,6 @@ from services.reporting.feeds import feeds, newest_of_types
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
-from services.reporting.past import counts_at
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report

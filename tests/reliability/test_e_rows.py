@@ -267,9 +267,10 @@ def test_e5_a_rebuild_under_live_load_killed_half_way_and_run_again(
 
     together(until(done, write), until(done, read), rebuild)
 
-    assert generations(engine) == {"resources": 2, "relations": 2, "adjustments": 1, "failures": 1, "psa": 1}
+    swapped_twice = {"resources", "relations"}
+    assert generations(engine) == {name: 2 if name in swapped_twice else 1 for name in READ_MODELS}
     h.project(engine, msp_id)
-    assert [outcome.equal for outcome in replay(engine, ["all"], msp_id, swap=False)] == [True] * 5
+    assert [outcome.equal for outcome in replay(engine, ["all"], msp_id, swap=False)] == [True] * len(READ_MODELS)
 
 
 def story(n: int) -> list[Event]:
@@ -383,7 +384,7 @@ def test_e7_an_event_of_an_unknown_newer_version_stops_the_projection_until_the_
 
 
 def test_e8_every_golden_version_of_every_event_gives_the_rows_of_today(engine: Engine) -> None:
-    old, today = add_msp(engine, "old"), add_msp(engine, "today")
+    old, today = add_msp(engine, "of-old"), add_msp(engine, "of-today")
     files = sorted(GOLDEN.glob("*.v*.json"))
     assert {file.name.split(".")[0] for file in files} == EVENT_TYPES.keys()
 

@@ -1,0 +1,104 @@
+"""{query, variables, operationName} -> its answer, or its stream of answers. HTTP and WebSocket both ask here."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from graphql import DocumentNode, ExecutionResult, OperationType, execute_sync, get_operation_ast, subscribe
+
+from gateway.auth import Caller
+from gateway.documents import Documents
+from gateway.errors import Refusal, told
+from gateway.schema import build
+from gateway.schema.context import Context
+from plumbing.logs import correlated, correlation_id
+
+READERS, WRITERS = 12, 4
+# The past may have to be folded first, by a service that may be silent: such a question waits with the writers.
+_OF_THE_PAST = re.compile(r"\basOf\s*:")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that passed the door. waits: its answer may need another service."""
+
+    document: DocumentNode
+    kind: OperationType
+    waits: bool
+    variables: dict[str, Any]
+    operation: str | None
+
+
+class Asking:
+    """The schema, its documents and the threads that answer. house: a context without caller and correlation."""
+
+    def __init__(self, house: Context, *, introspection: bool) -> None:
+        self._house = house
+        self._schema = build()
+        self._documents = Documents(self._schema, introspection=introspection)
+        self._readers, self._writers = anyio.CapacityLimiter(READERS), anyio.CapacityLimiter(WRITERS)
+
+    async def answer(self, body: dict[str, Any], by: Caller) -> dict[str, Any]:
+        """The answer to a query or a mutation. Invalid, Refusal."""
+        asked = await self._taken(body)
+        if asked.kind is OperationType.SUBSCRIPTION:
+            raise Refusal(
+                "BAD_REQUEST", "Subscriptions are answered over a WebSocket.", "Connect to this address by one."
+            )
+        limiter = self._writers if asked.waits else self._readers
+        return await anyio.to_thread.run_sync(self._executed, asked, self._context(by), limiter=limiter)
+
+    async def stream(self, body: dict[str, Any], by: Caller) -> AsyncIterator[ExecutionResult] | ExecutionResult:
+        """The answers to a subscription as they come, or one that says why there are none. Invalid, Refusal."""
+        asked = await self._taken(body)
+        if asked.kind is not OperationType.SUBSCRIPTION:
+            raise Refusal("BAD_REQUEST", "Only subscriptions are answered over a WebSocket.", "Send the rest by POST.")
+        return await subscribe(
+            self._schema,
+            asked.document,
+            context_value=self._context(by),
+            variable_values=asked.variables,
+            operation_name=asked.operation,
+        )
+
+    def _context(self, by: Caller) -> Context:
+        return replace(self._house, caller=by, correlation_id=correlation_id())
+
+    async def _taken(self, body: dict[str, Any]) -> Asked:
+        # Parsing and validating take milliseconds at most (limits.py), but not on the loop that serves everybody.
+        return await anyio.to_thread.run_sync(self._asked, body, limiter=self._readers)
+
+    def _asked(self, body: dict[str, Any]) -> Asked:
+        document = self._documents.get(body["query"])
+        operation = get_operation_ast(document, body["operationName"])
+        if operation is None:
+            raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
+        waits = operation.operation is OperationType.MUTATION or bool(_OF_THE_PAST.search(body["query"]))
+        return Asked(document, operation.operation, waits, body["variables"], body["operationName"])
+
+    def _executed(self, asked: Asked, context: Context) -> dict[str, Any]:
+        with correlated(context.correlation_id):
+            result = execute_sync(
+                self._schema,
+                asked.document,
+                context_value=context,
+                variable_values=asked.variables,
+                operation_name=asked.operation,
+            )
+            answer: dict[str, Any] = {"data": result.data}
+            if result.errors:
+                answer["errors"] = [told(error) for error in result.errors]
+            return answer
+
+
+def body_of(given: Any) -> dict[str, Any]:
+    """{query, variables, operationName} of a request's JSON. Refusal BAD_REQUEST for any other shape."""
+    match given:
+        case {"query": str(query)} if query.strip():
+            variables, operation = given.get("variables"), given.get("operationName")
+            if (variables is None or isinstance(variables, dict)) and (operation is None or isinstance(operation, str)):
+                return {"query": query, "variables": variables or {}, "operationName": operation}
+    raise Refusal("BAD_REQUEST", "A request is one object with query, variables and operationName.", "Send that.")

@@ -1,0 +1,65 @@
+"""What is told as it happens: the pulse, and which report is old."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import graphene
+from graphql import GraphQLResolveInfo
+
+from domain.keys import MspId
+from gateway.schema.context import Context
+from gateway.schema.making import made_type, value_of
+from gateway.schema.pulse import Pulse, as_answered
+from gateway.schema.scalars import Position
+from services.reporting.queries import REPORTS, feeds
+
+ReportName = graphene.Enum(
+    "ReportName",
+    [(name.upper(), name) for name in REPORTS if feeds(name)],
+    description=lambda value: REPORTS[value_of(value)].help if value else "The reports that come from the log.",
+)
+ReportChange = made_type(
+    "ReportChange",
+    "A report, and how new it can be read.",
+    {
+        "report": graphene.Field(ReportName, required=True, description="The report."),
+        "position": Position(required=True, description="The place in the log of the newest event that it shows."),
+    },
+)
+_MSP = {"msp_id": graphene.String(required=True, description="Whose.")}
+
+
+class Subscription(graphene.ObjectType):
+    """What is told as it happens, over a WebSocket (graphql-transport-ws) at the same address."""
+
+    pulse_changed = graphene.Field(
+        graphene.NonNull(Pulse), description="The pulse at once, and again whenever it is another.", **_MSP
+    )
+    report_changed = graphene.Field(
+        graphene.NonNull(ReportChange),
+        report=graphene.Argument(ReportName, required=True, description="Which."),
+        description="Where the report stands at once, and again whenever rows of it may have changed and can be read.",
+        **_MSP,
+    )
+
+    @staticmethod
+    async def subscribe_pulse_changed(
+        _root: object, info: GraphQLResolveInfo, msp_id: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        """One look serves all who listen."""
+        context: Context = info.context
+        async with aclosing(context.live.pulses(MspId(msp_id))) as beats:
+            async for beat in beats:
+                yield as_answered(beat)
+
+    @staticmethod
+    async def subscribe_report_changed(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, report: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Told only when the read models of the report have reached the change."""
+        context: Context = info.context
+        name = value_of(report)
+        async with aclosing(context.live.changes(MspId(msp_id), name)) as positions:
+            async for position in positions:
+                yield {"report": name, "position": position}

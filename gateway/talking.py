@@ -1,0 +1,204 @@
+"""A WebSocket that speaks graphql-transport-ws -> subscriptions, one stream of answers for each; queries go by POST.
+
+The protocol is that of the library graphql-ws (its PROTOCOL.md), with its close codes. Whoever connects must sign in within
+seconds, by the Authorization header or, where a browser cannot send one, by the payload of connection_init; a page of
+another origin is refused. Nothing is queued for a client: the next answer is made when the one before it was taken, from
+what is true then, and a client that takes none for ten seconds is dropped.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from graphql import ExecutionResult, GraphQLError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.asking import body_of
+from gateway.auth import Caller
+from gateway.documents import Invalid
+from gateway.errors import Refusal, told
+from plumbing.logs import correlated
+
+log = logging.getLogger(__name__)
+PROTOCOL = "graphql-transport-ws"
+MOST_CONNECTIONS = 200
+MOST_SUBSCRIPTIONS = 20
+LONGEST_ID = 100
+SIGN_IN_SECONDS = 10.0
+SEND_SECONDS = 10.0
+# The protocol's own close codes, and one of WebSocket's.
+BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NO_SUCH_PROTOCOL = 4400, 4401, 4403, 4406
+SIGN_IN_TIMEOUT, TAKEN, TOO_MANY_SIGN_INS = 4408, 4409, 4429
+Stream = AsyncIterator[ExecutionResult]
+Subscribe = Callable[[dict[str, Any], Caller], Awaitable[Stream | ExecutionResult]]
+
+
+class Closed(Exception):
+    """The connection must be closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Doorway:
+    """Takes WebSockets, so many at once. sign_in: an Authorization header -> who it is, or Refusal; subscribe: {query,
+    variables, operationName} -> its stream, or one answer that says why there is none."""
+
+    def __init__(self, sign_in: Callable[[str], Caller], subscribe: Subscribe) -> None:
+        self._sign_in, self._subscribe = sign_in, subscribe
+        self._open = 0
+
+    async def take(self, websocket: WebSocket) -> None:
+        """Talks until one of the two ends it."""
+        if not same_origin(websocket) or self._open >= MOST_CONNECTIONS:
+            await websocket.close()  # before it was accepted: the handshake is answered 403
+            return
+        self._open += 1
+        try:
+            with correlated(None):
+                await Talk(websocket, self._sign_in, self._subscribe).go_on()
+        finally:
+            self._open -= 1
+
+
+class Talk:
+    """One connection."""
+
+    def __init__(self, websocket: WebSocket, sign_in: Callable[[str], Caller], subscribe: Subscribe) -> None:
+        self._websocket, self._sign_in, self._subscribe = websocket, sign_in, subscribe
+        self._caller: Caller | None = None
+        self._streams: dict[str, asyncio.Task[None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
+
+    async def go_on(self) -> None:
+        """Reads messages one at a time until the connection ends, then ends all its streams."""
+        spoken = self._websocket.scope["subprotocols"]
+        await self._websocket.accept(PROTOCOL if PROTOCOL in spoken else None)
+        try:
+            if PROTOCOL not in spoken:
+                raise Closed(NO_SUCH_PROTOCOL, f"speak {PROTOCOL}")
+            await self._begin()
+            self._reading = asyncio.create_task(self._read())
+            await asyncio.wait([self._reading])
+            if not self._reading.cancelled():
+                self._reading.result()
+        except Closed as closed:
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(closed.code, closed.reason)
+        except (WebSocketDisconnect, TimeoutError):
+            pass
+        finally:
+            tasks = [*self._streams.values(), *([self._reading] if self._reading else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self) -> None:
+        while True:
+            await self._answer(await self._next())
+
+    async def _begin(self) -> None:
+        try:
+            async with asyncio.timeout(SIGN_IN_SECONDS):
+                message = await self._next()
+        except TimeoutError:
+            raise Closed(SIGN_IN_TIMEOUT, "connection initialisation timeout") from None
+        if message["type"] != "connection_init":
+            raise Closed(UNAUTHORISED, "begin with connection_init")
+        payload = message.get("payload")
+        given = payload.get("authorization") if isinstance(payload, dict) else None
+        header = self._websocket.headers.get("authorization") or (given if isinstance(given, str) else "")
+        try:
+            self._caller = self._sign_in(header)
+        except Refusal as refusal:
+            raise Closed(FORBIDDEN, refusal.message) from None
+        await self._send({"type": "connection_ack"})
+
+    async def _next(self) -> dict[str, Any]:
+        received = await self._websocket.receive()
+        if received["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(received.get("code", 1000))
+        try:
+            message = orjson.loads(received.get("text") or b"")
+        except orjson.JSONDecodeError:
+            message = None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise Closed(BAD_REQUEST, "a message is a JSON object with a type")
+        return message
+
+    async def _answer(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"type": "ping"}:
+                await self._send({"type": "pong"})
+            case {"type": "pong"}:
+                pass
+            case {"type": "connection_init"}:
+                raise Closed(TOO_MANY_SIGN_INS, "too many initialisation requests")
+            case {"type": "subscribe", "id": str(name), "payload": payload} if 0 < len(name) <= LONGEST_ID:
+                await self._begin_stream(name, payload)
+            case {"type": "complete", "id": str(name)}:
+                if task := self._streams.pop(name, None):
+                    task.cancel()
+            case _:
+                raise Closed(BAD_REQUEST, f"a message of type {message['type'][:40]!r} is not understood")
+
+    async def _begin_stream(self, name: str, payload: Any) -> None:
+        if name in self._streams:
+            raise Closed(TAKEN, f"subscriber for {name} already exists")
+        if len(self._streams) >= MOST_SUBSCRIPTIONS:
+            said = f"A connection has at most {MOST_SUBSCRIPTIONS} subscriptions."
+            await self._refuse(name, Refusal("TOO_MANY", said, "Complete one first."))
+            return
+        self._streams[name] = asyncio.create_task(self._stream(name, payload))
+
+    async def _stream(self, name: str, payload: Any) -> None:
+        """Sends each answer once the one before it was taken; a client that is too slow loses its connection."""
+        assert self._caller is not None  # noqa: S101 nothing is answered before the sign-in
+        try:
+            stream = await self._subscribe(body_of(payload), self._caller)
+            if isinstance(stream, ExecutionResult):
+                await self._send({"id": name, "type": "error", "payload": [told(e) for e in stream.errors or ()]})
+                return
+            async with aclosing(stream) as answers:  # type: ignore[type-var]
+                async for answer in answers:
+                    body: dict[str, Any] = {"data": answer.data}
+                    if answer.errors:
+                        body["errors"] = [told(error) for error in answer.errors]
+                    await self._send({"id": name, "type": "next", "payload": body})
+            await self._send({"id": name, "type": "complete"})
+        except Invalid as invalid:
+            await self._send({"id": name, "type": "error", "payload": [told(error) for error in invalid.errors]})
+        except (WebSocketDisconnect, RuntimeError, TimeoutError):
+            pass  # it has gone, or takes nothing any more: the reading side ends the rest
+        except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
+            with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+                await self._refuse(name, fault)
+        finally:
+            if self._streams.get(name) is asyncio.current_task():
+                del self._streams[name]
+
+    async def _refuse(self, name: str, fault: Exception) -> None:
+        error = GraphQLError(str(fault), original_error=fault)
+        await self._send({"id": name, "type": "error", "payload": [told(error)]})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            async with self._sending, asyncio.timeout(SEND_SECONDS):
+                await self._websocket.send_text(orjson.dumps(message).decode())
+        except TimeoutError:
+            log.warning("a slow listener is dropped")
+            if self._reading:
+                self._reading.cancel()
+            raise
+
+
+def same_origin(websocket: WebSocket) -> bool:
+    """Whether no page of another origin opened it; programs send no Origin."""
+    origin = websocket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")

@@ -41,10 +41,13 @@ class Listener:
     def closed(self) -> tuple[int, str]:
         """Code and reason with which the gateway closes the connection."""
         with pytest.raises(ConnectionClosed) as ended:
-            while True:
-                self.connection.recv(timeout=20)
+            self._drain()
         assert ended.value.rcvd is not None, repr(ended.value)
         return ended.value.rcvd.code, ended.value.rcvd.reason
+
+    def _drain(self) -> None:
+        while True:
+            self.connection.recv(timeout=20)
 
 
 @contextmanager

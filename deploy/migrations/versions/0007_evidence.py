@@ -4,7 +4,7 @@ from alembic import op
 
 from deploy.migrations.rights import grant
 
-revision = "0010"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None

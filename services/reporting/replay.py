@@ -90,7 +90,7 @@ def replay(
     ReplayRunning, ReplayStopped, UnknownMsp. For a plain process: it may take minutes."""
     told = progress or (lambda _: None)
     msps = [msp] if msp is not None else _msps(engine)
-    jobs = [(model, msp_id) for msp_id in msps for model in _models(names)]
+    jobs = [(model, msp_id) for msp_id in msps for model in chosen_models(names)]
 
     def one(job: tuple[ReadModel, MspId]) -> Rebuilt:
         return _rebuild(engine, *job, told, batch, clock or Clock(), swap=swap)
@@ -99,7 +99,8 @@ def replay(
         return list(pool.map(one, jobs))
 
 
-def _models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
+def chosen_models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
+    """The read models with these names ("all": every one), each once. NotReplayable."""
     chosen: list[ReadModel] = []
     for name in names:
         if isinstance(name, Reactor):

@@ -74,9 +74,12 @@ class Stopped:
     reason: str
 
 
-def catch_up(engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock) -> int:
-    """The number of positions passed until the consumer stood at the head of the MSP's log. An event it cannot take
-    stops it for this MSP only: that is stored, shown by health and tried again at the next bell or sweep."""
+def catch_up(
+    engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock, told: Callable[[int], None] = lambda _: None
+) -> int:
+    """The number of positions passed until the consumer stood at the head of the MSP's log; told hears it after each
+    commit. An event it cannot take stops it for this MSP only: that is stored, shown by health and tried again at the next
+    bell or sweep."""
     passed = 0
     size = consumer.batch
     while True:
@@ -93,6 +96,7 @@ def catch_up(engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock) ->
         if step == 0:
             return passed
         passed += step
+        told(passed)
         size = min(consumer.batch, size * 10)
 
 

@@ -13,6 +13,20 @@ from services.reporting.projections.relations import RELATIONS
 from services.reporting.projections.resources import RESOURCES
 from services.reporting.read_model import ReadModel
 
-_ALL = (RESOURCES, RELATIONS, ADJUSTMENTS, FAILURES, PSA, COUNTS, LEDGER, ACTIVITY, CALLS, CLOSE, READINGS)
-READ_MODELS: dict[str, ReadModel] = {model.name: model for model in _ALL}
+READ_MODELS: dict[str, ReadModel] = {
+    model.name: model
+    for model in (
+        RESOURCES,
+        RELATIONS,
+        ADJUSTMENTS,
+        FAILURES,
+        PSA,
+        COUNTS,
+        LEDGER,
+        ACTIVITY,
+        CALLS,
+        CLOSE,
+        READINGS,
+    )
+}
 TYPES: tuple[str, ...] = tuple(sorted({name for model in READ_MODELS.values() for name in model.types}))

@@ -58,6 +58,7 @@ class Checklist:
     psa_kind: such as autotask."""
 
     msp_id: MspId
+    msp_name: str
     psa_connection_id: ConnectionId
     psa_kind: str
     time_zone: str
@@ -113,6 +114,7 @@ def read_checklist(
     freeze_from = month.freeze_from(about["time_zone"], hours)
     found = Checklist(
         msp_id,
+        about["msp_name"],
         psa_connection_id,
         about["psa_kind"],
         about["time_zone"],

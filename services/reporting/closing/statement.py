@@ -47,7 +47,7 @@ _NOTHING = sql_cast([], ARRAY(Text))
 # that it answered is known from the calls that were counted.
 _ABOUT = text(
     """
-SELECT m.time_zone, c.kind AS psa_kind,
+SELECT m.name AS msp_name, m.time_zone, c.kind AS psa_kind,
     (SELECT p.value FROM setup.policies p WHERE p.msp_id = m.msp_id AND p.policy = 'freeze_hours') AS freeze_hours,
     (SELECT min(coalesce(p.position, 0)) FROM unnest(CAST(:consumers AS text[])) AS asked (consumer)
         LEFT JOIN reporting.positions p ON p.consumer = asked.consumer AND p.msp_id = m.msp_id) AS position,
@@ -71,6 +71,7 @@ LEFT JOIN setup.connections c
 WHERE m.msp_id = :msp_id
 """
 ).columns(
+    msp_name=Text(),
     time_zone=Text(),
     psa_kind=Text(),
     freeze_hours=Text(),

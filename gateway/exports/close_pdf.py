@@ -5,6 +5,7 @@ Devanagari letters; any other character is written as its number, such as [U+677
 """
 
 import io
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
@@ -27,6 +28,8 @@ _BELOW = ("Reason", "Names")
 _WIDTHS_MM = {"Step": 10, "Check": 60, "State": 18, "Rows": 14, "Money": 34, "By": 24}
 _USUAL_WIDTH_MM = 27
 _MARGIN = 12 * mm
+# A moment may break between its day and its time.
+_DAY = re.compile(r"^(\d{4}-\d\d-\d\d)T")
 _STATES = {"green": "#e3f4e3", "amber": "#fdf0d0", "red": "#fbdcdc", "accepted": "#e6e6f7"}
 
 
@@ -70,7 +73,7 @@ def _head(sheet: Sheet, letters: TTFont) -> Iterator[Flowable]:
 def _table(sheet: Sheet, letters: TTFont) -> Table:
     shown = [n for n, name in enumerate(COLUMNS) if name not in _BELOW]
     style = _style(7)
-    cells = [[_text(row[n], style, letters) for n in shown] for row in (COLUMNS, *sheet.rows)]
+    cells = [[_text(_DAY.sub(r"\1 ", row[n]), style, letters) for n in shown] for row in (COLUMNS, *sheet.rows)]
     looks: list[tuple[Any, ...]] = [
         ("GRID", (0, 0), (-1, -1), 0.25, Color(0.7, 0.7, 0.7)),
         ("BACKGROUND", (0, 0), (-1, 0), Color(0.93, 0.93, 0.93)),

@@ -15,7 +15,7 @@ from plumbing.event_log import UnknownMsp
 from services.reporting import sides
 from services.reporting.closing.checklist import Act, Checklist, close_stream, read_checklist
 from services.reporting.closing.checks import CHECKS, Door, State, door_of
-from services.reporting.feeds import feeds, newest_of_types
+from services.reporting.feeds import CLOSE, WATCHED, feeds, newest_of_types
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
@@ -25,10 +25,12 @@ from services.reporting.reports.columns import Column, Kind, Order, Report
 
 __all__ = [
     "CHECKS",
+    "CLOSE",
     "MOST_GROUPS",
     "MOST_ROWS",
     "QUESTIONS",
     "REPORTS",
+    "WATCHED",
     "Act",
     "BadQuestion",
     "Checklist",

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.gateway.closes import CHECKLIST, EDITED, UNLINKED, House, a_house
+from tests.gateway.listening import listening
 from tests.gateway.serving import TOKEN
 from tests.reporting import history as h
 from tests.reporting.closing import A, C, P
@@ -240,6 +241,20 @@ def test_what_was_decided_is_told_in_the_reports_of_acts_and_of_activity(house: 
     newest, before = (edge["node"] for edge in answer["activities"]["edges"])
     assert (newest["action"], newest["actor"], newest["actorKind"]) == ("close_signed_off", "operator", "person")
     assert (before["reason"], before["changes"]) == (TRIAL, "unlinked: red → accepted; rows: – → 1")
+
+
+def test_whoever_watches_the_close_is_told_when_something_of_it_may_be_another(house: House) -> None:
+    msp = house.msp()
+    watch = "subscription($msp: String!) { reportChanged(mspId: $msp, report: CLOSE) { report position } }"
+
+    with listening(house.answering) as listener:
+        listener.subscribe(watch, msp=msp.msp_id)
+        assert listener.data() == {"report": "CLOSE", "position": "12"}
+        msp.tell(EDITED)
+        assert listener.data()["position"] == "13"
+        msp.does("signOffClose", reason="Corrected by hand.")
+        msp.tell()
+        assert listener.data()["position"] == "14"
 
 
 def test_the_names_of_what_feeds_a_check_are_those_of_the_moment(house: House) -> None:

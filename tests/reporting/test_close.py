@@ -101,12 +101,20 @@ def test_what_failed_or_is_held_is_not_counted_as_on_its_way_too(engine: Engine,
     "harmless",
     [
         h.discovered(B, "2", usage_based=True),
+        h.discovered(C, "2", usage_based=True),
         ending(date(2026, 3, 31)),
         h.agreement(h.psa("q", agreement="8")),
         dataclasses.replace(h.agreement(h.psa("q", agreement="8")), end_date=date(2026, 1, 31)),
         h.disappeared(A),
     ],
-    ids=["billed by use", "ends with the month", "another agreement", "an ended one that nothing feeds", "ended"],
+    ids=[
+        "billed by use",
+        "all billed by use",
+        "ends with the month",
+        "another agreement",
+        "an ended one that nothing feeds",
+        "ended",
+    ],
 )
 def test_what_stands_in_the_way_of_no_invoice_turns_no_check_of_steps_1_and_2(
     engine: Engine, acme: MspId, harmless: Event

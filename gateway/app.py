@@ -28,6 +28,7 @@ from gateway.auth import Caller, caller
 from gateway.bells import Bells
 from gateway.documents import Invalid
 from gateway.errors import Refusal, told
+from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
 from gateway.live import Live
 from gateway.schema.context import Context
@@ -58,12 +59,14 @@ class Gateway:
         self._exports = Exports(
             engine, clock, settings.gateway_token, settings.rabbitmq_url, float(settings.rpc_seconds)
         )
+        self._close_exports = CloseExports(engine, clock, settings.gateway_token)
 
     def application(self) -> Starlette:
         """The ASGI application."""
         routes = [
             Route("/graphql", self.graphql, methods=["POST"]),
             WebSocketRoute("/graphql", self.listen),
+            Route("/export/close.{format}", self._close_exports.answer, methods=["GET"]),
             Route("/export/{file}", self._exports.answer, methods=["GET"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),

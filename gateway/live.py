@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain.keys import MspId
 from gateway.errors import Refusal
-from services.reporting.queries import REPORTS, feeds, newest_of_types, pulse
+from services.reporting.queries import WATCHED, feeds, newest_of_types, pulse
 
 log = logging.getLogger(__name__)
 watched_msps = Gauge("trueup_watched_msps", "MSPs that are looked at because somebody listens")
@@ -182,7 +182,7 @@ class Live:
 
 def _tell_changes(watched: _Watched) -> None:
     positions = watched.positions
-    for report in REPORTS:
+    for report in WATCHED:
         types = frozenset[str]().union(*feeds(report).values())
         newest = max((watched.newest.get(one, 0) for one in types), default=0)
         folded = _folded(report, positions)

@@ -5,6 +5,7 @@ version of the class plus a step in `domain/upcasters.py` and a golden file; the
 """
 
 from domain.events.calls import CallsCounted, EndpointCalls
+from domain.events.close import CloseCheck, CloseCheckAccepted, CloseInvoiced, CloseReopened, CloseSignedOff
 from domain.events.gateway import ConnectionSaved, MspAdded, PolicyChanged
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.poller import (
@@ -71,6 +72,10 @@ Event = (
     | ConnectionSaved
     | PolicyChanged
     | CallsCounted
+    | CloseCheckAccepted
+    | CloseSignedOff
+    | CloseReopened
+    | CloseInvoiced
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
@@ -88,6 +93,11 @@ __all__ = [
     "CatalogueRead",
     "CatalogueReadFailed",
     "Cause",
+    "CloseCheck",
+    "CloseCheckAccepted",
+    "CloseInvoiced",
+    "CloseReopened",
+    "CloseSignedOff",
     "CompanyObserved",
     "ConnectionSaved",
     "EndpointCalls",

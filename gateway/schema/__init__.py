@@ -3,9 +3,14 @@
 import graphene
 from graphql import GraphQLSchema, print_schema
 
-from gateway.schema.mutations import Mutation
+from gateway.schema import mutations
+from gateway.schema.closing import CloseMutations
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
+
+
+class Mutation(CloseMutations, mutations.Mutation):
+    """What can be changed here."""
 
 
 def build() -> GraphQLSchema:

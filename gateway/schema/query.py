@@ -1,9 +1,10 @@
-"""The root of all queries: one field a report, and the pulse."""
+"""The root of all queries: one field a report, the pulse, the close."""
 
 from typing import Any
 
 import graphene
 
+from gateway.schema.closing import checklist_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
@@ -12,10 +13,13 @@ from services.reporting.queries import REPORTS
 
 def _query() -> Any:
     beat, resolve_beat = pulse_field()
+    checklist, resolve_checklist = checklist_field()
     fields: dict[str, Any] = {
         "__doc__": "What can be read here.",
         "pulse": beat,
         "resolve_pulse": staticmethod(resolve_beat),
+        "close_checklist": checklist,
+        "resolve_close_checklist": staticmethod(resolve_checklist),
     }
     for name, (field, resolver) in lineage_fields().items():
         fields[name] = field

@@ -12,12 +12,13 @@ from gateway.schema.context import Context
 from gateway.schema.making import made_type, value_of
 from gateway.schema.pulse import Pulse, as_answered
 from gateway.schema.scalars import Position
-from services.reporting.queries import REPORTS, feeds
+from services.reporting.queries import CLOSE, REPORTS, WATCHED, feeds
 
+_HELP = {name: report.help for name, report in REPORTS.items()} | {CLOSE: "The checklist of every month's close."}
 ReportName = graphene.Enum(
     "ReportName",
-    [(name.upper(), name) for name in REPORTS if feeds(name)],
-    description=lambda value: REPORTS[value_of(value)].help if value else "The reports that come from the log.",
+    [(name.upper(), name) for name in WATCHED if feeds(name)],
+    description=lambda value: _HELP[value_of(value)] if value else "The reports that come from the log, and the close.",
 )
 ReportChange = made_type(
     "ReportChange",

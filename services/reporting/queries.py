@@ -13,7 +13,9 @@ from sqlalchemy import Connection, text
 from domain.keys import MspId
 from plumbing.event_log import UnknownMsp
 from services.reporting import sides
-from services.reporting.feeds import feeds, newest_of_types
+from services.reporting.closing.checklist import Act, Checklist, close_stream, read_checklist
+from services.reporting.closing.checks import CHECKS, Door, State, door_of
+from services.reporting.feeds import CLOSE, WATCHED, feeds, newest_of_types
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
@@ -22,12 +24,18 @@ from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
 __all__ = [
+    "CHECKS",
+    "CLOSE",
     "MOST_GROUPS",
     "MOST_ROWS",
     "QUESTIONS",
     "REPORTS",
+    "WATCHED",
+    "Act",
     "BadQuestion",
+    "Checklist",
     "Column",
+    "Door",
     "Grouping",
     "Kind",
     "Lineage",
@@ -36,14 +44,18 @@ __all__ = [
     "Page",
     "Question",
     "Report",
+    "State",
     "Step",
     "UnknownMsp",
+    "close_stream",
+    "door_of",
     "feeds",
     "has_side",
     "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
     "pulse",
+    "read_checklist",
     "read_groups",
     "read_page",
     "relations_of",

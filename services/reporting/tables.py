@@ -295,3 +295,23 @@ activity = _read_model(
     *_optional("reason"),
     *_texts("correlation_id"),
 )
+close_acts = _read_model(
+    "close_acts",
+    ("psa_connection_id", "period", "position"),
+    *_texts("psa_connection_id", "period"),
+    Column("position", BigInteger, nullable=False),
+    *_texts("act"),
+    _moment("acted_at", required=True),
+    *_texts("acted_by"),
+    *_optional("check_key", "title"),
+    _whole("rows", required=False),
+    _whole("exceptions", required=False),
+    Column("as_of_position", BigInteger),
+    *_optional("reason"),
+)
+readings = _read_model(
+    "readings",
+    ("connection_id",),
+    *_texts("connection_id"),
+    _moment("read_at", required=True),
+)

@@ -316,6 +316,48 @@ def calls_counted(*endpoints: str) -> e.CallsCounted:
     return e.CallsCounted(connection_id="odin", since=BEGAN, seconds=300, endpoints=tuple(each))
 
 
+def close_check(check: str = "unlinked", state: str = "accepted", rows: int = 14) -> e.CloseCheck:
+    return e.CloseCheck(
+        check=check,
+        title=check.capitalize(),
+        step=1,
+        state=state,
+        rows=rows,
+        money=(usd("312.40"),) if rows else (),
+        oldest_at=BEGAN,
+        next_try_at=None,
+        ids=(),
+        names=(),
+        read_at=BEGAN,
+        accepted_by="mara" if state == "accepted" else None,
+        accepted_at=BEGAN if state == "accepted" else None,
+        reason="Trial licences." if state == "accepted" else None,
+    )
+
+
+def check_accepted(
+    period: str = "2026-03", check: str = "unlinked", rows: int = 14, **more: Any
+) -> e.CloseCheckAccepted:
+    given = {"psa_connection_id": "autotask", "operation_id": "o1", "state": "red", "reason": "Trial licences."} | more
+    return e.CloseCheckAccepted(period=period, check=check, title=check.capitalize(), rows=rows, **given)
+
+
+def signed_off(period: str = "2026-03", *checks: e.CloseCheck, **more: Any) -> e.CloseSignedOff:
+    given = {"psa_connection_id": "autotask", "operation_id": "o2", "position": 7, "reason": None} | more
+    return e.CloseSignedOff(
+        period=period, due_on=date(2026, 4, 1), freeze_from=BEGAN, checks=checks or (close_check(),), **given
+    )
+
+
+def reopened(period: str = "2026-03", **more: Any) -> e.CloseReopened:
+    given = {"psa_connection_id": "autotask", "operation_id": "o3", "reason": "A contract was missing."} | more
+    return e.CloseReopened(period=period, **given)
+
+
+def invoiced(period: str = "2026-03", **more: Any) -> e.CloseInvoiced:
+    return e.CloseInvoiced(period=period, **({"psa_connection_id": "autotask", "operation_id": "o4"} | more))
+
+
 def append(
     engine: Engine,
     msp_id: MspId,

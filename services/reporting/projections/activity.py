@@ -16,5 +16,9 @@ ACTIVITY = ReadModel(
         "AdjustmentParked",
         "AdjustmentReleased",
         "AdjustmentRetried",
+        "CloseCheckAccepted",
+        "CloseSignedOff",
+        "CloseReopened",
+        "CloseInvoiced",
     ),
 )

@@ -4,6 +4,7 @@ from services.reporting.reports.activity import ACTIVITY
 from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
 from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
 from services.reporting.reports.calls import API_CALLS
+from services.reporting.reports.close import CLOSE_ACTS
 from services.reporting.reports.columns import Report
 from services.reporting.reports.counts import COUNTS
 from services.reporting.reports.dead_letters import DEAD_LETTERS
@@ -33,6 +34,7 @@ REPORTS: dict[str, Report] = {
         DRIFT,
         ACTIVITY,
         API_CALLS,
+        CLOSE_ACTS,
         DEAD_LETTERS,
     )
 }

@@ -102,25 +102,6 @@ class Budget:
             with self._engine.begin() as connection:
                 connection.execute(text("DELETE FROM budget.slots WHERE holder = :holder"), {"holder": holder})
 
-    def note(self, endpoint: str, outcome: str) -> None:
-        """Keeps count of a call that was made, by endpoint and hour, for the API budget page."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                text(
-                    """INSERT INTO budget.calls AS c (name, endpoint, hour, calls, failed, limited)
-                       VALUES (:name, :endpoint, date_trunc('hour', CAST(:now AS timestamptz)), 1, :failed, :limited)
-                       ON CONFLICT (name, endpoint, hour) DO UPDATE SET calls = c.calls + 1,
-                       failed = c.failed + excluded.failed, limited = c.limited + excluded.limited"""
-                ),
-                {
-                    "name": self._name,
-                    "endpoint": endpoint,
-                    "now": self._clock.now(),
-                    "failed": int(outcome != "answered"),
-                    "limited": int(outcome == "rate_limited"),
-                },
-            )
-
     def _refuse_while_paused(self, connection: Connection, now: datetime) -> None:
         row = connection.execute(
             text("SELECT until, reason FROM budget.pauses WHERE name = :name AND until > :now"),

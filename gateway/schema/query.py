@@ -1,9 +1,10 @@
-"""The root of all queries: one field a report, and the pulse."""
+"""The root of all queries: one field a report, and what is asked of the house as a whole."""
 
 from typing import Any
 
 import graphene
 
+from gateway.schema.api_budget import api_budget_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
@@ -11,12 +12,10 @@ from services.reporting.queries import REPORTS
 
 
 def _query() -> Any:
-    beat, resolve_beat = pulse_field()
-    fields: dict[str, Any] = {
-        "__doc__": "What can be read here.",
-        "pulse": beat,
-        "resolve_pulse": staticmethod(resolve_beat),
-    }
+    fields: dict[str, Any] = {"__doc__": "What can be read here."}
+    for name, (field, resolver) in {"pulse": pulse_field(), "api_budget": api_budget_field()}.items():
+        fields[name] = field
+        fields[f"resolve_{name}"] = staticmethod(resolver)
     for name, (field, resolver) in lineage_fields().items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from domain.keys import MspId
 from plumbing.event_log import UnknownMsp
 from services.reporting import sides
+from services.reporting.called import calls_by_endpoint, calls_by_time, put_off
 from services.reporting.feeds import feeds, newest_of_types
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
@@ -38,12 +39,15 @@ __all__ = [
     "Report",
     "Step",
     "UnknownMsp",
+    "calls_by_endpoint",
+    "calls_by_time",
     "feeds",
     "has_side",
     "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
     "pulse",
+    "put_off",
     "read_groups",
     "read_page",
     "relations_of",

@@ -9,4 +9,9 @@ depends_on = None
 
 
 def upgrade() -> None:
+    calls()
+
+
+def calls() -> None:
     op.execute("DROP TABLE budget.calls")
+    op.execute("CREATE INDEX api_calls_since ON reporting.api_calls (msp_id, generation, since)")

@@ -15,6 +15,7 @@ from plumbing.event_log import UnknownMsp
 from services.reporting import sides
 from services.reporting.called import calls_by_endpoint, calls_by_time, put_off
 from services.reporting.feeds import feeds, newest_of_types
+from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
@@ -23,6 +24,8 @@ from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
 __all__ = [
+    "FOUND_KINDS",
+    "MOST_FOUND",
     "MOST_GROUPS",
     "MOST_ROWS",
     "QUESTIONS",
@@ -42,6 +45,7 @@ __all__ = [
     "calls_by_endpoint",
     "calls_by_time",
     "feeds",
+    "find",
     "has_side",
     "newest_of_types",
     "open_failures_of",

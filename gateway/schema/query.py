@@ -5,16 +5,24 @@ from typing import Any
 import graphene
 
 from gateway.schema.api_budget import api_budget_field
+from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
+from gateway.schema.views import views_field
 from services.reporting.queries import REPORTS
 
 
 def _query() -> Any:
     fields: dict[str, Any] = {"__doc__": "What can be read here."}
-    alone = {"pulse": pulse_field(), "find": find_field(), "api_budget": api_budget_field()}
+    alone = {
+        "pulse": pulse_field(),
+        "dashboard": dashboard_field(),
+        "find": find_field(),
+        "saved_views": views_field(),
+        "api_budget": api_budget_field(),
+    }
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from domain.keys import MspId
 from plumbing.event_log import UnknownMsp
-from services.reporting import sides
+from services.reporting import dashboard, sides
 from services.reporting.called import calls_by_endpoint, calls_by_time, put_off
 from services.reporting.feeds import feeds, newest_of_types
 from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
@@ -44,6 +44,7 @@ __all__ = [
     "UnknownMsp",
     "calls_by_endpoint",
     "calls_by_time",
+    "dashboard",
     "feeds",
     "find",
     "has_side",

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from deploy.migrations.rights import grant
+
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
@@ -9,8 +11,41 @@ depends_on = None
 
 
 def upgrade() -> None:
+    views()
     calls()
     names()
+
+
+def views() -> None:
+    op.execute(
+        """CREATE TABLE setup.saved_views (
+            msp_id text NOT NULL REFERENCES setup.msps,
+            view_id text NOT NULL,
+            report text NOT NULL,
+            owner text NOT NULL,
+            name text NOT NULL,
+            shared boolean NOT NULL,
+            settings jsonb NOT NULL,
+            version integer NOT NULL,
+            operation_id text NOT NULL,
+            saved_by text NOT NULL,
+            saved_at timestamptz NOT NULL,
+            PRIMARY KEY (msp_id, view_id),
+            UNIQUE (msp_id, report, owner, name)
+        )"""
+    )
+    op.execute(
+        """CREATE TABLE setup.default_views (
+            msp_id text NOT NULL,
+            person text NOT NULL,
+            report text NOT NULL,
+            view_id text NOT NULL,
+            PRIMARY KEY (msp_id, person, report),
+            FOREIGN KEY (msp_id, view_id) REFERENCES setup.saved_views ON DELETE CASCADE
+        )"""
+    )
+    op.execute("CREATE INDEX default_views_view ON setup.default_views (msp_id, view_id)")
+    grant("SELECT, INSERT, UPDATE, DELETE", "setup.saved_views, setup.default_views", "trueup_gateway")
 
 
 def calls() -> None:

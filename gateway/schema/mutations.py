@@ -7,7 +7,9 @@ import graphene
 from graphql import GraphQLResolveInfo
 from sqlalchemy import text
 
+from gateway import operations
 from gateway.errors import Refusal
+from gateway.schema.context import Context
 from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked
 from gateway.schema.views import ViewMutations
 from plumbing import outbox
@@ -98,8 +100,9 @@ class Mutation(ViewMutations, graphene.ObjectType):
     ) -> dict[str, Any]:
         """psa_writer decides each row; doing it twice is doing it once, since units are read first."""
         _, context = checked(info, msp_id, operation_id, len(request_ids))
-        answer = context.ask("psa_writer", "retry", msp_id=msp_id, request_ids=request_ids, actor=context.caller.name)
-        return _outcome(operation_id, answer)
+        return _answered(
+            context, "psa_writer", "retry", msp_id, operation_id, len(request_ids), request_ids=request_ids
+        )
 
     @staticmethod
     def resolve_release_adjustments(
@@ -107,8 +110,9 @@ class Mutation(ViewMutations, graphene.ObjectType):
     ) -> dict[str, Any]:
         """psa_writer decides each row."""
         _, context = checked(info, msp_id, operation_id, len(request_ids))
-        answer = context.ask("psa_writer", "release", msp_id=msp_id, request_ids=request_ids, actor=context.caller.name)
-        return _outcome(operation_id, answer)
+        return _answered(
+            context, "psa_writer", "release", msp_id, operation_id, len(request_ids), request_ids=request_ids
+        )
 
     @staticmethod
     def resolve_poll_now(
@@ -155,9 +159,14 @@ def _asked(
     info: GraphQLResolveInfo, service: str, method: str, msp_id: str, operation_id: str, rows: int, **given: Any
 ) -> dict[str, Any]:
     _, context = checked(info, msp_id, operation_id, rows)
-    answer = context.ask(service, method, msp_id=msp_id, operation_id=operation_id, actor=context.caller.name, **given)
-    return _outcome(operation_id, answer)
+    return _answered(context, service, method, msp_id, operation_id, rows, operation_id=operation_id, **given)
 
 
-def _outcome(operation_id: str, answer: dict[str, Any]) -> dict[str, Any]:
-    return {"operation_id": operation_id, "results": answer["results"]}
+def _answered(
+    context: Context, service: str, method: str, msp_id: str, operation: str, rows: int, **given: Any
+) -> dict[str, Any]:
+    """What the service decides of the rows; how far it is can be asked meanwhile."""
+    with operations.begun(context.engine, context.clock, msp_id, operation, rows) as ended:
+        answer = context.ask(service, method, msp_id=msp_id, actor=context.caller.name, **given)
+        ended(answer["results"])
+    return {"operation_id": operation, "results": answer["results"]}

@@ -56,6 +56,7 @@ __all__ = [
     "read_groups",
     "read_page",
     "relations_of",
+    "side_progress",
 ]
 
 
@@ -140,3 +141,8 @@ def has_side(connection: Connection, msp_id: MspId, report: str, position: int) 
     """Whether the report, by its name, can be read as of the position right now: Question(at=position). When not, the
     service makes it: rpc reporting.side(msp_id, report, position)."""
     return report in REPORTS and sides.has_side(connection, sides.models_of(REPORTS[report]), msp_id, position)
+
+
+def side_progress(connection: Connection, msp_id: MspId, report: str, position: int) -> tuple[int, int] | None:
+    """How many positions are folded for the report as of the position, and of how many; None: nobody has asked for it."""
+    return sides.progress_of(connection, sides.models_of(REPORTS[report]), msp_id, position)

@@ -1,4 +1,4 @@
-"""Saved views of reports; calls are counted by events instead of a row for each call."""
+"""Saved views, operations under way, what is found by name; calls are counted by events instead of a row for each call."""
 
 from alembic import op
 
@@ -12,6 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     views()
+    operations()
     calls()
     names()
 
@@ -46,6 +47,23 @@ def views() -> None:
     )
     op.execute("CREATE INDEX default_views_view ON setup.default_views (msp_id, view_id)")
     grant("SELECT, INSERT, UPDATE, DELETE", "setup.saved_views, setup.default_views", "trueup_gateway")
+
+
+def operations() -> None:
+    op.execute(
+        """CREATE TABLE setup.operations (
+            msp_id text NOT NULL REFERENCES setup.msps,
+            operation_id text NOT NULL,
+            rows integer NOT NULL,
+            state text NOT NULL CHECK (state IN ('running', 'done', 'unanswered')),
+            done integer NOT NULL,
+            refused integer NOT NULL,
+            begun_at timestamptz NOT NULL,
+            PRIMARY KEY (msp_id, operation_id)
+        )"""
+    )
+    op.execute("CREATE INDEX operations_begun ON setup.operations (begun_at)")
+    grant("SELECT, INSERT, UPDATE, DELETE", "setup.operations", "trueup_gateway")
 
 
 def calls() -> None:

@@ -66,7 +66,16 @@ def main(arguments: list[str]) -> int:
     except Exception:
         log.exception("the service died")
         return 1
+    _tell_calls(house)
     return 0
+
+
+def _tell_calls(house: House) -> None:
+    """What was called since the last time is told before the process goes."""
+    try:
+        house.calls.tell(house.engine, house.clock, house.service, after_seconds=0)
+    except SQLAlchemyError as error:
+        log.warning("calls are not told", extra={"reason": str(error).splitlines()[0]})
 
 
 def _serve_health(house: House, config: dict[str, object]) -> None:

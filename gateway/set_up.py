@@ -27,11 +27,13 @@ class BadSetup(ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of connection takes. settings: name -> default ("": must be given); secrets: names; opened_by: service."""
+    """What a kind of connection takes. settings: name -> default ("": must be given); secrets: names; opened_by: service;
+    limits: the settings that limit its calls, each with the name and the seconds of its window."""
 
     settings: Mapping[str, str | int]
     secrets: tuple[str, ...]
     opened_by: str
+    limits: Mapping[str, tuple[str, int]]
 
 
 KINDS: dict[str, Kind] = {
@@ -49,6 +51,7 @@ KINDS: dict[str, Kind] = {
         },
         ("password", "secret"),
         "poller",
+        {"calls_per_minute": ("minute", 60), "calls_per_day": ("day", 86_400)},
     ),
     "autotask": Kind(
         {
@@ -62,6 +65,7 @@ KINDS: dict[str, Kind] = {
         },
         ("password", "tracking_identifier"),
         "psa_writer",
+        {"calls_per_hour": ("hour", 3600)},
     ),
 }
 

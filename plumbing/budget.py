@@ -28,6 +28,15 @@ class Window:
     seconds: int
 
 
+@dataclass(frozen=True)
+class Used:
+    """The calls that a window holds now. until: when the last of them leaves it; None: there are none."""
+
+    window: Window
+    calls: int
+    until: datetime | None
+
+
 class BudgetSpent(Exception):
     """No call is left for now; the next may be made at the given moment (UTC)."""
 
@@ -69,9 +78,18 @@ class Budget:
 
     def left(self) -> dict[int, int]:
         """Calls left in each window: {seconds: calls}."""
+        return {used.window.seconds: max(0, used.window.limit - used.calls) for used in self.used()}
+
+    def used(self) -> list[Used]:
+        """How each window stands."""
         now = self._clock.now()
         with self._engine.begin() as connection:
-            return {w.seconds: max(0, w.limit - sum(self._counts(connection, w, now)[1])) for w in self._windows}
+            return [self._used(connection, window, now) for window in self._windows]
+
+    def paused(self) -> tuple[datetime, str] | None:
+        """Until when all calls are stopped, and why; None: they are not."""
+        with self._engine.begin() as connection:
+            return self._pause(connection, self._clock.now())
 
     def pause(self, seconds: float, reason: str) -> None:
         """Stops all calls of all replicas for so long, as the other side asked; never shortens a longer pause."""
@@ -102,32 +120,22 @@ class Budget:
             with self._engine.begin() as connection:
                 connection.execute(text("DELETE FROM budget.slots WHERE holder = :holder"), {"holder": holder})
 
-    def note(self, endpoint: str, outcome: str) -> None:
-        """Keeps count of a call that was made, by endpoint and hour, for the API budget page."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                text(
-                    """INSERT INTO budget.calls AS c (name, endpoint, hour, calls, failed, limited)
-                       VALUES (:name, :endpoint, date_trunc('hour', CAST(:now AS timestamptz)), 1, :failed, :limited)
-                       ON CONFLICT (name, endpoint, hour) DO UPDATE SET calls = c.calls + 1,
-                       failed = c.failed + excluded.failed, limited = c.limited + excluded.limited"""
-                ),
-                {
-                    "name": self._name,
-                    "endpoint": endpoint,
-                    "now": self._clock.now(),
-                    "failed": int(outcome != "answered"),
-                    "limited": int(outcome == "rate_limited"),
-                },
-            )
-
     def _refuse_while_paused(self, connection: Connection, now: datetime) -> None:
+        pause = self._pause(connection, now)
+        if pause:
+            raise BudgetSpent(self._name, *pause)
+
+    def _pause(self, connection: Connection, now: datetime) -> tuple[datetime, str] | None:
         row = connection.execute(
             text("SELECT until, reason FROM budget.pauses WHERE name = :name AND until > :now"),
             {"name": self._name, "now": now},
         ).first()
-        if row:
-            raise BudgetSpent(self._name, row.until, row.reason)
+        return (row.until, row.reason) if row else None
+
+    def _used(self, connection: Connection, window: Window, now: datetime) -> Used:
+        newest, counts = self._counts(connection, window, now)
+        calls = sum(counts)
+        return Used(window, calls, _when_fallen_out(window, newest, counts, calls) if calls else None)
 
     def _take(self, connection: Connection, window: Window, calls: int, now: datetime) -> None:
         newest, counts = self._counts(connection, window, now)

@@ -3,12 +3,13 @@
 The service's own runner makes it once and hands it to the container, so nothing is built at import.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nameko.extensions import DependencyProvider
 from sqlalchemy import Engine
 
+from plumbing.calls import Calls
 from plumbing.clock import Clock
 from plumbing.settings import Settings
 
@@ -17,12 +18,14 @@ HOUSE_CONFIG_KEY = "TRUEUP_HOUSE"
 
 @dataclass(frozen=True)
 class House:
-    """What every handler may use. service: its name in the log (recorded_by) and in its schema."""
+    """What every handler may use. service: its name in the log (recorded_by) and in its schema; calls: those it made to the
+    outside and has not told yet."""
 
     service: str
     engine: Engine
     clock: Clock
     settings: Settings
+    calls: Calls = field(default_factory=Calls)
 
 
 class HouseProvider(DependencyProvider):

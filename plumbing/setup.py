@@ -55,6 +55,14 @@ def connections(connection: Connection, kind: str) -> list[OutsideConnection]:
     return [_connection(row) for row in rows]
 
 
+def connections_of(connection: Connection, msp_id: MspId) -> list[OutsideConnection]:
+    """All connections of an MSP."""
+    rows = connection.execute(
+        text("SELECT * FROM setup.connections WHERE msp_id = :msp_id ORDER BY connection_id"), {"msp_id": msp_id}
+    )
+    return [_connection(row) for row in rows]
+
+
 def connection_of(connection: Connection, msp_id: MspId, connection_id: ConnectionId) -> OutsideConnection:
     """One connection; KeyError when there is none."""
     row = connection.execute(

@@ -7,39 +7,12 @@ import graphene
 from graphql import GraphQLResolveInfo
 from sqlalchemy import text
 
-from domain.keys import MspId
+from gateway import operations
 from gateway.errors import Refusal
 from gateway.schema.context import Context
+from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked
+from gateway.schema.views import ViewMutations
 from plumbing import outbox
-
-MOST_ROWS = 200
-
-
-class RowRefusal(graphene.ObjectType):
-    """Why one row was refused."""
-
-    code = graphene.String(required=True, description="For programs.")
-    message = graphene.String(required=True, description="For people: what stands in the way.")
-    fix = graphene.String(required=True, description="For people: what to do.")
-    link = graphene.String(description="Where to do it.")
-
-
-class RowResult(graphene.ObjectType):
-    """What became of one row; others are not touched by its refusal."""
-
-    id = graphene.String(required=True, description="The row's id as it was given.")
-    ok = graphene.Boolean(required=True, description="Whether it was done.")
-    relation_id = graphene.String(description="The relation that was set.")
-    refusal = graphene.Field(RowRefusal, description="Why it was not done.")
-
-
-class Outcome(graphene.ObjectType):
-    """The answer to a mutation, row by row; partly done is a normal answer."""
-
-    operation_id = graphene.String(required=True, description="As it was given: the same one again acts once.")
-    results = graphene.Field(
-        graphene.NonNull(graphene.List(graphene.NonNull(RowResult))), description="One for each row."
-    )
 
 
 class RelationWish(graphene.InputObjectType):
@@ -55,13 +28,7 @@ def _texts(says: str) -> Any:
     return graphene.Argument(graphene.NonNull(graphene.List(graphene.NonNull(graphene.String))), description=says)
 
 
-_MSP = {"msp_id": graphene.String(required=True, description="Whose.")}
-_OPERATION = {
-    "operation_id": graphene.String(required=True, description="Made once for each wish: sent again, it acts once.")
-}
-
-
-class Mutation(graphene.ObjectType):
+class Mutation(ViewMutations, graphene.ObjectType):
     """What can be changed here."""
 
     set_relations = graphene.Field(
@@ -70,37 +37,37 @@ class Mutation(graphene.ObjectType):
             graphene.NonNull(graphene.List(graphene.NonNull(RelationWish))), description="At most 200."
         ),
         description="Link resources to PSA products: from then on their changes post by themselves.",
-        **_MSP,
-        **_OPERATION,
+        **MSP,
+        **OPERATION,
     )
     clear_relations = graphene.Field(
         graphene.NonNull(Outcome),
         relation_ids=_texts("At most 200."),
         reason=graphene.String(default_value="", description="Why, for the record."),
         description="Clear relations: nothing more is posted for them, and the PSA keeps its units.",
-        **_MSP,
-        **_OPERATION,
+        **MSP,
+        **OPERATION,
     )
     poll_now = graphene.Field(
         graphene.NonNull(Outcome),
         connection_id=graphene.String(description="One marketplace connection; by default all of the MSP's."),
         description="Poll ODIN now, within the call budget.",
-        **_MSP,
-        **_OPERATION,
+        **MSP,
+        **OPERATION,
     )
     retry_adjustments = graphene.Field(
         graphene.NonNull(Outcome),
         request_ids=_texts("The requests, at most 200."),
         description="Try adjustments that failed again now. Units are read first: only what is missing is posted.",
-        **_MSP,
-        **_OPERATION,
+        **MSP,
+        **OPERATION,
     )
     release_adjustments = graphene.Field(
         graphene.NonNull(Outcome),
         request_ids=_texts("The requests, at most 200."),
         description="Let adjustments out that wait for a person.",
-        **_MSP,
-        **_OPERATION,
+        **MSP,
+        **OPERATION,
     )
 
     @staticmethod
@@ -132,25 +99,27 @@ class Mutation(graphene.ObjectType):
         _root: object, info: GraphQLResolveInfo, msp_id: str, request_ids: list[str], operation_id: str
     ) -> dict[str, Any]:
         """psa_writer decides each row; doing it twice is doing it once, since units are read first."""
-        _, context = _checked(info, msp_id, operation_id, len(request_ids))
-        answer = context.ask("psa_writer", "retry", msp_id=msp_id, request_ids=request_ids, actor=context.caller.name)
-        return _outcome(operation_id, answer)
+        _, context = checked(info, msp_id, operation_id, len(request_ids))
+        return _answered(
+            context, "psa_writer", "retry", msp_id, operation_id, len(request_ids), request_ids=request_ids
+        )
 
     @staticmethod
     def resolve_release_adjustments(
         _root: object, info: GraphQLResolveInfo, msp_id: str, request_ids: list[str], operation_id: str
     ) -> dict[str, Any]:
         """psa_writer decides each row."""
-        _, context = _checked(info, msp_id, operation_id, len(request_ids))
-        answer = context.ask("psa_writer", "release", msp_id=msp_id, request_ids=request_ids, actor=context.caller.name)
-        return _outcome(operation_id, answer)
+        _, context = checked(info, msp_id, operation_id, len(request_ids))
+        return _answered(
+            context, "psa_writer", "release", msp_id, operation_id, len(request_ids), request_ids=request_ids
+        )
 
     @staticmethod
     def resolve_poll_now(
         _root: object, info: GraphQLResolveInfo, msp_id: str, operation_id: str, connection_id: str | None = None
     ) -> dict[str, Any]:
         """Work for any poller, put once for each operation and connection."""
-        known, context = _checked(info, msp_id, operation_id, 1)
+        known, context = checked(info, msp_id, operation_id, 1)
         with context.engine.begin() as connection:
             rows = connection.execute(
                 text("SELECT connection_id FROM setup.connections WHERE msp_id = :msp_id AND kind = 'odin' ORDER BY 1"),
@@ -189,21 +158,15 @@ class Mutation(graphene.ObjectType):
 def _asked(
     info: GraphQLResolveInfo, service: str, method: str, msp_id: str, operation_id: str, rows: int, **given: Any
 ) -> dict[str, Any]:
-    _, context = _checked(info, msp_id, operation_id, rows)
-    answer = context.ask(service, method, msp_id=msp_id, operation_id=operation_id, actor=context.caller.name, **given)
-    return _outcome(operation_id, answer)
+    _, context = checked(info, msp_id, operation_id, rows)
+    return _answered(context, service, method, msp_id, operation_id, rows, operation_id=operation_id, **given)
 
 
-def _checked(info: GraphQLResolveInfo, msp_id: str, operation_id: str, rows: int) -> tuple[MspId, Context]:
-    context: Context = info.context
-    if not 1 <= rows <= MOST_ROWS:
-        raise Refusal("BAD_REQUEST", f"1 to {MOST_ROWS} rows at once, not {rows}.", "Send the rest in more requests.")
-    if not 1 <= len(operation_id) <= 100:
-        raise Refusal("BAD_REQUEST", "operationId has 1 to 100 characters.", "Use a new UUID for each wish.")
-    with context.reading() as connection:
-        context.refuse_unknown(connection, msp_id)
-    return MspId(msp_id), context
-
-
-def _outcome(operation_id: str, answer: dict[str, Any]) -> dict[str, Any]:
-    return {"operation_id": operation_id, "results": answer["results"]}
+def _answered(
+    context: Context, service: str, method: str, msp_id: str, operation: str, rows: int, **given: Any
+) -> dict[str, Any]:
+    """What the service decides of the rows; how far it is can be asked meanwhile."""
+    with operations.begun(context.engine, context.clock, msp_id, operation, rows) as ended:
+        answer = context.ask(service, method, msp_id=msp_id, actor=context.caller.name, **given)
+        ended(answer["results"])
+    return {"operation_id": operation, "results": answer["results"]}

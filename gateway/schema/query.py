@@ -1,26 +1,33 @@
-"""The root of all queries: one field a report, the pulse, the close."""
+"""The root of all queries: one field a report, and what is asked of the house as a whole."""
 
 from typing import Any
 
 import graphene
 
+from gateway.schema.api_budget import api_budget_field
 from gateway.schema.closing import checklist_field
+from gateway.schema.dashboard import dashboard_field
+from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
+from gateway.schema.views import views_field
 from services.reporting.queries import REPORTS
 
 
 def _query() -> Any:
-    beat, resolve_beat = pulse_field()
-    checklist, resolve_checklist = checklist_field()
-    fields: dict[str, Any] = {
-        "__doc__": "What can be read here.",
-        "pulse": beat,
-        "resolve_pulse": staticmethod(resolve_beat),
-        "close_checklist": checklist,
-        "resolve_close_checklist": staticmethod(resolve_checklist),
+    fields: dict[str, Any] = {"__doc__": "What can be read here."}
+    alone = {
+        "pulse": pulse_field(),
+        "dashboard": dashboard_field(),
+        "find": find_field(),
+        "saved_views": views_field(),
+        "api_budget": api_budget_field(),
+        "close_checklist": checklist_field(),
     }
+    for name, (field, resolver) in alone.items():
+        fields[name] = field
+        fields[f"resolve_{name}"] = staticmethod(resolver)
     for name, (field, resolver) in lineage_fields().items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

@@ -10,6 +10,7 @@ from graphql import GraphQLResolveInfo
 from domain.keys import MspId
 from gateway.schema.context import Context
 from gateway.schema.making import made_type, value_of
+from gateway.schema.progress import OperationProgress, progress
 from gateway.schema.pulse import Pulse, as_answered
 from gateway.schema.scalars import Position
 from services.reporting.queries import CLOSE, REPORTS, WATCHED, feeds
@@ -43,6 +44,26 @@ class Subscription(graphene.ObjectType):
         description="Where the report stands at once, and again whenever rows of it may have changed and can be read.",
         **_MSP,
     )
+
+    operation_progress = graphene.Field(
+        graphene.NonNull(OperationProgress),
+        operation_id=graphene.String(
+            required=True,
+            description="As it was given to a mutation; or side/<report>/<asOf>, such as side/unlinked/2018-07-24: a report's "
+            "past that is being made because somebody asked for it.",
+        ),
+        description="How far an operation is, at once and until it has ended. The rows of a mutation are decided all at once.",
+        **_MSP,
+    )
+
+    @staticmethod
+    async def subscribe_operation_progress(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, operation_id: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        """It ends with the operation."""
+        async with aclosing(progress(info.context, MspId(msp_id), operation_id)) as steps:
+            async for step in steps:
+                yield step
 
     @staticmethod
     async def subscribe_pulse_changed(

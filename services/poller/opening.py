@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from plumbing.budget import Budget, Window
+from plumbing.calls import Counting
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits
 from plumbing.secrets import NotForUs
@@ -35,7 +36,12 @@ def budget_of(engine: Engine, target: OutsideConnection, clock: Clock) -> Budget
 
 @contextmanager
 def opened(
-    target: OutsideConnection, settings: OutsideSettings, budget: Budget, clock: Clock, deadline: float
+    target: OutsideConnection,
+    settings: OutsideSettings,
+    budget: Budget,
+    clock: Clock,
+    deadline: float,
+    counting: Counting,
 ) -> Iterator[SimpleApi]:
     """The connection's source until the block ends. deadline: of time.monotonic(). BadSetUp."""
     access = _access(target, settings.private_key)
@@ -44,7 +50,7 @@ def opened(
     )
     http = Http("odin", limits, clock)
     try:
-        yield SimpleApi(access, http, budget, clock, deadline)
+        yield SimpleApi(access, http, budget, clock, deadline, counting)
     finally:
         http.close()
 

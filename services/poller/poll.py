@@ -7,6 +7,7 @@ missing; a single subscription that could not be read keeps all of its company f
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,6 +18,7 @@ from domain.events import PollCompleted, PollFailed
 from domain.keys import CompanyId, SubscriptionId
 from plumbing import outbox, setup
 from plumbing.budget import Budget, BudgetSpent
+from plumbing.calls import Calls, Tell
 from plumbing.clock import Clock
 from plumbing.http import OutsideFailure
 from plumbing.setup import OutsideConnection
@@ -48,6 +50,7 @@ class Run:
     lease: Lease
     source: Source
     budget: Budget
+    calls: Calls
     deadline: float
 
 
@@ -123,7 +126,7 @@ class Poll:
 
     def _end_completed(self, subscriptions: int) -> PollCompleted | None:
         outcome, tally = self._outcome, self._store.tally
-        with self._run.engine.begin() as connection:
+        with self._telling() as tell, self._run.engine.begin() as connection:
             self._run.lease.keep(connection, self._run.clock)
             if not claim_poll(connection, self._run.lease, self._run.clock):
                 return None
@@ -140,16 +143,23 @@ class Poll:
                 calls=self._run.source.calls,
             )
             record_end(connection, self._run.lease, ended, self._run.clock)
+            tell(connection, self._run.clock, "poller")
         return ended
 
     def _end_failed(self, why: Explained, until: datetime | None) -> PollFailed | None:
-        with self._run.engine.begin() as connection:
+        with self._telling() as tell, self._run.engine.begin() as connection:
             self._run.lease.keep(connection, self._run.clock)
             if not claim_poll(connection, self._run.lease, self._run.clock):
                 return None
             if until is not None:
                 schedule.put_off(connection, self._place, until)
-            return record_failure(connection, self._run.lease, self._run.target, why, self._run.clock)
+            failed = record_failure(connection, self._run.lease, self._run.target, why, self._run.clock)
+            tell(connection, self._run.clock, "poller")
+        return failed
+
+    def _telling(self) -> AbstractContextManager[Tell]:
+        """The calls of the poll are told with its end: the bell and the readers' positions move once for both."""
+        return self._run.calls.telling(self._place.msp_id, self._place.connection_id)
 
 
 def finished(engine: Engine, poll_id: str) -> bool:

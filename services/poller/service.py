@@ -43,11 +43,12 @@ class Service:
 
     @sweeping
     def put_due_polls(self) -> None:
-        """Puts polls that are due into the queue."""
+        """Puts polls that are due into the queue, and tells of the calls that were made."""
         put_due_polls(self.house.engine, self.house.clock)
+        self.house.calls.tell(self.house.engine, self.house.clock, self.name)
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str) -> dict[str, Any]:
         """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: whether the connection opens and can be read."""
-        house = self.house
-        return try_connection(house.engine, house.settings, house.clock, MspId(msp_id), ConnectionId(connection_id))
+        house, key = self.house, (MspId(msp_id), ConnectionId(connection_id))
+        return try_connection(house.engine, house.settings, house.clock, *key, house.calls.through(*key))

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from domain.keys import ConnectionId, MspId
 from plumbing import setup
 from plumbing.budget import BudgetSpent
+from plumbing.calls import Counting, uncounted
 from plumbing.clock import Clock
 from plumbing.http import OutsideFailure
 from plumbing.settings import OutsideSettings
@@ -24,7 +25,12 @@ _ADD_IT = "Add it with `trueup connection set`, or check its name."
 
 
 def try_connection(
-    engine: Engine, settings: OutsideSettings, clock: Clock, msp_id: MspId, connection_id: ConnectionId
+    engine: Engine,
+    settings: OutsideSettings,
+    clock: Clock,
+    msp_id: MspId,
+    connection_id: ConnectionId,
+    counting: Counting = uncounted,
 ) -> dict[str, Any]:
     """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: set-up, sign-in, read; it ends at the
     first that fails. When all went well a connection that was stopped is polled again."""
@@ -34,9 +40,8 @@ def try_connection(
         steps.failed("set-up", Explained("set_up", f"there is no connection {connection_id}", _ADD_IT))
         return {"steps": steps.rows}
     try:
-        with opened(
-            target, settings, budget_of(engine, target, clock), clock, time.monotonic() + LONGEST_SECONDS
-        ) as api:
+        budget, deadline = budget_of(engine, target, clock), time.monotonic() + LONGEST_SECONDS
+        with opened(target, settings, budget, clock, deadline, counting) as api:
             steps.done("set-up", "the settings are there and the secrets open")
             steps.take("sign-in", lambda: _sign_in(api))
             steps.take("read", lambda: f"there are {api.first_subscription_page()} subscriptions")

@@ -66,10 +66,13 @@ def _poll(house: House, lease: Lease, target: OutsideConnection, deadline: float
     settings = house.settings
     assert isinstance(settings, OutsideSettings)  # noqa: S101 service.py names the class
     budget = budget_of(house.engine, target, house.clock)
+    counting = house.calls.through(target.msp_id, target.connection_id)
     try:
-        with opened(target, settings, budget, house.clock, deadline) as source:
+        with opened(target, settings, budget, house.clock, deadline, counting) as source:
             log.info("poll begins", extra=lease.place.key | {"poll_id": lease.poll_id})
-            ended = Poll(Run(house.engine, house.clock, target, lease, source, budget, deadline)).read_and_store()
+            ended = Poll(
+                Run(house.engine, house.clock, target, lease, source, budget, house.calls, deadline)
+            ).read_and_store()
             log.info("poll ended", extra=lease.place.key | {"poll_id": lease.poll_id, "calls": source.calls})
             return ended
     except BadSetUp as fault:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from plumbing.budget import Budget, Window
+from plumbing.calls import Calls
 from plumbing.clock import Clock
 from plumbing.http import Limits
 from plumbing.secrets import NotForUs
@@ -26,7 +27,9 @@ _RESAVE_FIX = "Save the connection again with its user, password and tracking id
 _LATE_FIX = "Nothing to do: nothing was sent, and Trueup tries again by itself."
 
 
-def opener(engine: Engine, clock: Clock, settings: OutsideSettings) -> Callable[[OutsideConnection], OpenPsa]:
+def opener(
+    engine: Engine, clock: Clock, settings: OutsideSettings, calls: Calls
+) -> Callable[[OutsideConnection], OpenPsa]:
     """Opens connections, and opens again what was given back: what a client has learned is worth calls. One whose secrets or
     settings are not usable is opened too, and fails whatever is asked of it."""
     idle: dict[tuple[str, str, int], list[_Opened]] = {}
@@ -35,7 +38,7 @@ def opener(engine: Engine, clock: Clock, settings: OutsideSettings) -> Callable[
         key = (outside.msp_id, outside.connection_id, outside.version)
         waiting = idle.setdefault(key, [])
         try:
-            opened = waiting.pop() if waiting else _open(engine, clock, settings, outside)
+            opened = waiting.pop() if waiting else _open(engine, clock, settings, calls, outside)
         except (NotForUs, KeyError, ValueError) as fault:
             return _Shut(fault)
         opened.give_back = waiting.append
@@ -108,15 +111,10 @@ class _Gate:
             self.budget.wait_and_take(_LONGEST_WAIT)
             if self.deadline is not None and self.clock.now() > self.deadline:
                 raise PsaFailure("unreachable", "It took too long to come to the PSA; nothing was sent.", _LATE_FIX)
-            outcome = "failed"
-            try:
-                yield
-                outcome = "answered"
-            finally:
-                self.budget.note(entity, outcome)
+            yield
 
 
-def _open(engine: Engine, clock: Clock, settings: OutsideSettings, outside: OutsideConnection) -> _Opened:
+def _open(engine: Engine, clock: Clock, settings: OutsideSettings, calls: Calls, outside: OutsideConnection) -> _Opened:
     given: dict[str, Any] = outside.settings
     total = float(settings.http_total_seconds)
     account = AutotaskAccount(
@@ -131,4 +129,5 @@ def _open(engine: Engine, clock: Clock, settings: OutsideSettings, outside: Outs
     gate = _Gate(Budget(engine, name, [window], clock, slots=_AT_ONCE), clock, total + _LONGEST_WAIT)
     limits = Limits(float(settings.http_connect_seconds), float(settings.http_read_seconds), total)
     longest = float(given.get("longest_execution_seconds", 300))
-    return _Opened(AutotaskSoap(account, gate, clock, limits, longest), gate)
+    counting = calls.through(outside.msp_id, outside.connection_id)
+    return _Opened(AutotaskSoap(account, gate, clock, limits, longest, counting), gate)

@@ -81,9 +81,11 @@ class Service:
 
     @sweeping
     def sweep(self) -> None:
-        """Looks for lost bells, and puts what is due into the queues: posts to try again, outcomes to decide, catalogues."""
+        """Looks for lost bells, and puts what is due into the queues: posts to try again, outcomes to decide, catalogues.
+        Tells of the calls that were made."""
         sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
         put_due_work(self.house.engine, self.house.clock)
+        self.house.calls.tell(self.house.engine, self.house.clock, self.name)
 
     @rpc
     def retry(self, msp_id: str, request_ids: list[str], actor: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def writer_of(house: House) -> Writer:
     return Writer(
         house.engine,
         house.clock,
-        opener(house.engine, house.clock, given),
+        opener(house.engine, house.clock, given, house.calls),
         time.sleep,
         second_look=given.second_look_seconds,
         lease=given.lease_seconds,

@@ -12,10 +12,12 @@ from sqlalchemy import Connection, text
 
 from domain.keys import MspId
 from plumbing.event_log import UnknownMsp
-from services.reporting import sides
+from services.reporting import dashboard, sides
+from services.reporting.called import calls_by_endpoint, calls_by_time, put_off
 from services.reporting.closing.checklist import Act, Checklist, close_stream, read_checklist
 from services.reporting.closing.checks import CHECKS, Door, State, door_of
 from services.reporting.feeds import CLOSE, WATCHED, feeds, newest_of_types
+from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
@@ -26,6 +28,8 @@ from services.reporting.reports.columns import Column, Kind, Order, Report
 __all__ = [
     "CHECKS",
     "CLOSE",
+    "FOUND_KINDS",
+    "MOST_FOUND",
     "MOST_GROUPS",
     "MOST_ROWS",
     "QUESTIONS",
@@ -47,18 +51,24 @@ __all__ = [
     "State",
     "Step",
     "UnknownMsp",
+    "calls_by_endpoint",
+    "calls_by_time",
     "close_stream",
+    "dashboard",
     "door_of",
     "feeds",
+    "find",
     "has_side",
     "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
     "pulse",
+    "put_off",
     "read_checklist",
     "read_groups",
     "read_page",
     "relations_of",
+    "side_progress",
 ]
 
 
@@ -143,3 +153,8 @@ def has_side(connection: Connection, msp_id: MspId, report: str, position: int) 
     """Whether the report, by its name, can be read as of the position right now: Question(at=position). When not, the
     service makes it: rpc reporting.side(msp_id, report, position)."""
     return report in REPORTS and sides.has_side(connection, sides.models_of(REPORTS[report]), msp_id, position)
+
+
+def side_progress(connection: Connection, msp_id: MspId, report: str, position: int) -> tuple[int, int] | None:
+    """How many positions are folded for the report as of the position, and of how many; None: nobody has asked for it."""
+    return sides.progress_of(connection, sides.models_of(REPORTS[report]), msp_id, position)

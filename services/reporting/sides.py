@@ -54,6 +54,19 @@ def has_side(connection: Connection, models: Sequence[ReadModel], msp_id: MspId,
     return bool(models) and all((model.name, model.fingerprint) in there for model in models)
 
 
+def progress_of(
+    connection: Connection, models: Sequence[ReadModel], msp_id: MspId, position: int
+) -> tuple[int, int] | None:
+    """How many positions are folded, and of how many, all of the read models together; None: nobody has asked for it."""
+    found = connection.execute(
+        text("SELECT model, folded, fingerprint FROM reporting.sides WHERE msp_id = :msp_id AND position = :position"),
+        {"msp_id": msp_id, "position": position},
+    )
+    folded = {(row.model, row.fingerprint): row.folded for row in found}
+    there = [folded[key] for model in models if (key := (model.name, model.fingerprint)) in folded]
+    return (sum(there), len(models) * position) if there else None
+
+
 def make_side(
     engine: Engine,
     models: Sequence[ReadModel],

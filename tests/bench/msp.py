@@ -14,6 +14,7 @@ from domain.events import AdjustmentPosted, PollCompleted
 from domain.keys import ConnectionId, ResourceKey
 from gateway.set_up import SetUp
 from plumbing import event_log
+from plumbing.calls import Calls
 from plumbing.catch_up import catch_up
 from plumbing.clock import Clock
 from plumbing.database import make_engine
@@ -99,7 +100,7 @@ def msp_at_work(
         name: OutsideSettings(database_url=url, rabbitmq_url="", private_key=key) for name, key in private_keys.items()
     }
     _set_up(SetUp(engine, clock, "bench"), odin, psa, private_keys, poll_seconds)
-    writer = Writer(engine, clock, opener(engine, clock, settings["psa_writer"]), lambda _: None)
+    writer = Writer(engine, clock, opener(engine, clock, settings["psa_writer"], Calls()), lambda _: None)
     yield MspAtWork(engine, clock, odin, psa, House("poller", engine, clock, settings["poller"]), writer)
     engine.dispose()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from tests.gateway.listening import listening
 from tests.gateway.serving import Answering, gateway
 from tests.servers import role_url
 from tests.waiting import wait_for
@@ -159,3 +160,24 @@ def test_a_mutation_for_an_unknown_msp_is_refused(served: Answering) -> None:
     refusal = served.refusal('mutation { pollNow(mspId: "nobody", operationId: "o") { operationId } }')
 
     assert refusal["code"] == "NO_SUCH_MSP"
+
+
+@pytest.mark.rabbitmq
+def test_how_far_an_operation_is_can_be_asked_until_it_has_ended(house: Answering) -> None:
+    # given one that was decided and one that got no answer
+    house.data(SET, wishes=[wish("p"), wish("bad", key="acme/odin/1/2/4")], operation="decided")
+    house.refusal(
+        'mutation { releaseAdjustments(mspId: "acme", requestIds: ["q"], operationId: "late") { operationId } }'
+    )
+
+    # then both are told, and the listening ends with them
+    query = """subscription($id: String!) {
+        operationProgress(mspId: "acme", operationId: $id) { operationId state done of refused } }"""
+    told = {}
+    with listening(house) as listener:
+        for name in ("decided", "late"):
+            listener.subscribe(query, name, id=name)
+            told[name] = listener.data(name)
+            assert listener.next() == {"type": "complete", "id": name}
+    assert told["decided"] == {"operationId": "decided", "state": "DONE", "done": "2", "of": "2", "refused": 1}
+    assert (told["late"]["state"], told["late"]["done"], told["late"]["of"]) == ("UNANSWERED", "0", "1")

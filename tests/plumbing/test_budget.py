@@ -122,12 +122,3 @@ def test_at_most_so_many_calls_run_at_once_and_a_dead_holder_gives_its_place_bac
         clock.moment += timedelta(seconds=61)
         with budget.slot("Contract", 0, 60):
             pass
-
-
-def test_calls_are_counted_by_endpoint_and_hour(engine: Engine, clock: FrozenClock) -> None:
-    budget = Budget(engine, "acme/odin", [], clock)
-    for outcome in ("answered", "answered", "rate_limited"):
-        budget.note("GET /subscriptions/{id}", outcome)
-    with engine.connect() as connection:
-        row = connection.execute(text("SELECT endpoint, calls, failed, limited FROM budget.calls")).one()
-    assert tuple(row) == ("GET /subscriptions/{id}", 3, 1, 1)

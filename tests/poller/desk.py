@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Engine, text
 
 from deploy.sandbox.odin import OdinAccount
-from domain.events import Event, PollCompleted, PollFailed
+from domain.events import CallsCounted, Event, PollCompleted, PollFailed
 from domain.keys import ConnectionId, MspId
 from plumbing import event_log
 from plumbing.clock import Clock
@@ -29,7 +29,7 @@ from tests.msps import add_msp
 
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()
 # Of the poller's own work: polls come and go beside the changes they find.
-POLL_EVENTS = (PollCompleted.type, PollFailed.type)
+POLL_EVENTS = (PollCompleted.type, PollFailed.type, CallsCounted.type)
 RESOURCE_EVENTS = (
     "ResourceDiscovered",
     "ResourceCountChanged",

@@ -2,10 +2,15 @@
 
 from decimal import Decimal
 
-from sqlalchemy import text
-
 from deploy.sandbox.odin import OdinAccount
-from domain.events import CompanyObserved, PollCompleted, ResourceCountChanged, ResourceDiscovered, SubscriptionObserved
+from domain.events import (
+    CallsCounted,
+    CompanyObserved,
+    PollCompleted,
+    ResourceCountChanged,
+    ResourceDiscovered,
+    SubscriptionObserved,
+)
 from tests.poller.desk import Desk
 
 EXAMPLE = ("1000823", "100234")
@@ -124,7 +129,7 @@ def test_every_call_is_a_get_but_the_one_for_a_token_and_is_counted_by_endpoint(
 
     # then
     assert {call.path for call in odin.calls if call.method != "GET"} == {"/token"}
-    with desk.engine.connect() as connection:
-        noted = dict(connection.execute(text("SELECT endpoint, sum(calls) FROM budget.calls GROUP BY 1")).all())
+    [counted] = desk.news(CallsCounted.type)
+    noted = {each.endpoint: each.calls for each in counted.endpoints}
     assert ended.calls == len(odin.calls) == sum(noted.values())
     assert set(noted) == {"/token", "/customers", "/subscriptions", "/orders", "/subscriptions/{id}"}

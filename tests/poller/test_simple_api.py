@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from deploy.sandbox.serving import serving
 from plumbing.budget import Budget, Window
+from plumbing.calls import uncounted
 from plumbing.clock import Clock
 from plumbing.database import make_engine
 from plumbing.http import Http, Limits, OutsideFailure
@@ -45,7 +46,7 @@ def saying(engine: Engine, answer: Callable[[], Response], deadline: float = 1e1
     with serving(app) as address:
         http = Http("odin", Limits(2, 2, 4), clock)
         budget = Budget(engine, "acme/odin", [Window(1000, 60), Window(10_000, 86_400)], clock)
-        yield SimpleApi(Access(f"{address}/m", "u", "p", "k", "us"), http, budget, clock, deadline)
+        yield SimpleApi(Access(f"{address}/m", "u", "p", "k", "us"), http, budget, clock, deadline, uncounted)
         http.close()
 
 

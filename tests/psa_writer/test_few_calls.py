@@ -4,8 +4,9 @@ from datetime import date
 
 import pytest
 
-from domain.events import AdjustmentPosted
-from tests.psa_writer.writing import Writing
+from domain.events import AdjustmentPosted, CallsCounted
+from plumbing import event_log
+from tests.psa_writer.writing import AUTOTASK, Writing
 
 
 @pytest.mark.parametrize("falling", [0, 3])
@@ -37,3 +38,23 @@ def test_nothing_due_costs_no_call(writing: Writing) -> None:
     writing.settle(3600, step=60)
 
     assert writing.desk.calls.count() == 0
+
+
+def test_every_call_that_the_psa_sees_is_told_by_endpoint(writing: Writing) -> None:
+    # given
+    line = writing.add_product(4)
+    writing.request(line, 12)
+    writing.work()
+
+    # when
+    writing.calls.tell(writing.engine, writing.clock, "psa_writer", after_seconds=0)
+
+    # then
+    with writing.engine.connect() as connection:
+        head = event_log.head(connection, writing.msp_id)
+        [told] = event_log.read(connection, writing.msp_id, 0, head, [CallsCounted.type])
+    assert (told.event.connection_id, told.recorded_by) == (AUTOTASK, "psa_writer")
+    calls = {each.endpoint: each.calls for each in told.event.endpoints}
+    assert calls.pop("getZoneInfo Zone") == 1  # the sandbox, as Autotask, does not count it
+    assert sum(calls.values()) == writing.desk.calls.count()
+    assert calls["create ContractServiceAdjustment"] == 1

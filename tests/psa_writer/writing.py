@@ -29,6 +29,7 @@ from domain.events import (
 from domain.keys import ConnectionId, MspId
 from domain.money import Money
 from plumbing import secrets
+from plumbing.calls import Calls
 from plumbing.catch_up import catch_up
 from plumbing.clock import FrozenClock
 from plumbing.settings import OutsideSettings
@@ -62,6 +63,7 @@ class Writing:
     desk: Desk
     clock: FrozenClock = field(default_factory=lambda: FrozenClock(NOON))
     pauses: list[float] = field(default_factory=list)
+    calls: Calls = field(default_factory=Calls)
 
     def __post_init__(self) -> None:
         self.world = World(self.engine, self.msp_id)
@@ -70,7 +72,7 @@ class Writing:
 
     def writer(self, **changes: Any) -> Writer:
         """A writer of its own: another replica."""
-        opened = opener(self.engine, self.clock, SETTINGS)
+        opened = opener(self.engine, self.clock, SETTINGS, self.calls)
         return Writer(self.engine, self.clock, opened, self.pauses.append, **changes)
 
     def add_agreement(

@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 
 from domain.keys import SubscriptionId
 from plumbing.budget import Budget
+from plumbing.calls import Counting
 from plumbing.clock import Clock
 from plumbing.http import Answer, Http, OutsideFailure
 from services.poller.sources import shapes
@@ -73,9 +74,17 @@ class SimpleApi:
     pause: seconds before the second try of a call; they double with each."""
 
     def __init__(
-        self, access: Access, http: Http, budget: Budget, clock: Clock, deadline: float, pause: float = 1.0
+        self,
+        access: Access,
+        http: Http,
+        budget: Budget,
+        clock: Clock,
+        deadline: float,
+        counting: Counting,
+        pause: float = 1.0,
     ) -> None:
         self._access, self._http, self._budget, self._clock = access, http, budget, clock
+        self._counting = counting
         self._address = access.address.rstrip("/")
         self._deadline, self._pause = deadline, pause
         self._token = ""
@@ -238,18 +247,17 @@ class SimpleApi:
         self._budget.wait_and_take(max(0.0, self._deadline - time.monotonic()))
         self.calls += 1
         wanted = {"Accept": "application/json", "X-Subscription-Key": self._access.key}
-        outcome = "answered"
+        url = self._address + path
         try:
-            url = self._address + path
-            answer = self._http.call(method, url, endpoint=endpoint, headers=wanted | headers, params=query, body=body)
-            _log_call(endpoint, answer.status, answer.headers.get("X-Correlation-ID"))
-            return _json_only(answer)
+            with self._counting(endpoint):
+                answer = _json_only(
+                    self._http.call(method, url, endpoint=endpoint, headers=wanted | headers, params=query, body=body)
+                )
         except OutsideFailure as failure:
-            outcome = failure.kind
             _log_call(endpoint, failure.status, failure.headers.get("X-Correlation-ID"), failure)
             raise self._told_apart(failure) from None
-        finally:
-            self._budget.note(endpoint, outcome)
+        _log_call(endpoint, answer.status, answer.headers.get("X-Correlation-ID"))
+        return answer
 
     def _told_apart(self, failure: OutsideFailure) -> OutsideFailure:
         """The failure, after pausing all replicas when the gateway wants that. A 403 of the gateway is a spent quota, which

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from plumbing.calls import Counting
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits, OutsideFailure
 from services.psa_writer.psa import autotask_errors as errors
@@ -59,9 +60,15 @@ class Door:
     """The one way into one Autotask. Not for two threads at once."""
 
     def __init__(
-        self, account: AutotaskAccount, requests: Requests, limiter: Limiter, clock: Clock, limits: Limits
+        self,
+        account: AutotaskAccount,
+        requests: Requests,
+        limiter: Limiter,
+        clock: Clock,
+        limits: Limits,
+        counting: Counting,
     ) -> None:
-        self._account, self._requests, self._limiter = account, requests, limiter
+        self._account, self._requests, self._limiter, self._counting = account, requests, limiter, counting
         self._clock, self._limits = clock, limits
         self._http = Http("autotask", limits, clock)
         self._zone: tuple[str, datetime] | None = None
@@ -127,7 +134,8 @@ class Door:
     def _post(self, url: str, request: Request, http: Http, headers: dict[str, str]) -> bytes:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": request.action, **headers}
         endpoint = f"{request.operation} {request.entity}"
-        return http.call("POST", url, endpoint=endpoint, headers=headers, body=request.body).body
+        with self._counting(endpoint):
+            return http.call("POST", url, endpoint=endpoint, headers=headers, body=request.body).body
 
     def _ask_zone(self) -> str:
         request = self._requests.zone(self._account.user)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from domain.keys import PsaAgreementId, PsaProductId
+from plumbing.calls import Counting, uncounted
 from plumbing.clock import Clock
 from plumbing.http import Limits
 from services.psa_writer.psa import autotask_errors as errors
@@ -52,9 +53,10 @@ class AutotaskSoap:
         clock: Clock,
         limits: Limits | None = None,
         longest_execution: float = LONGEST_EXECUTION,
+        counting: Counting = uncounted,
     ) -> None:
         self._requests = Requests(account.tracking_identifier)
-        self._door = Door(account, self._requests, limiter, clock, limits or Limits())
+        self._door = Door(account, self._requests, limiter, clock, limits or Limits(), counting)
         self._pages = Pages(self._door, self._requests)
         self._catalogue = Catalogue(self._pages, account.currency)
         self._longest_execution = longest_execution

@@ -5,7 +5,13 @@ version of the class plus a step in `domain/upcasters.py` and a golden file; the
 """
 
 from domain.events.calls import CallsCounted, EndpointCalls
-from domain.events.gateway import ConnectionSaved, MspAdded, PolicyChanged
+from domain.events.gateway import (
+    ConnectionSaved,
+    MspAdded,
+    NotificationRuleRemoved,
+    NotificationRuleSaved,
+    PolicyChanged,
+)
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.poller import (
     CompanyObserved,
@@ -70,6 +76,8 @@ Event = (
     | MspAdded
     | ConnectionSaved
     | PolicyChanged
+    | NotificationRuleSaved
+    | NotificationRuleRemoved
     | CallsCounted
 )
 
@@ -93,6 +101,8 @@ __all__ = [
     "EndpointCalls",
     "Event",
     "MspAdded",
+    "NotificationRuleRemoved",
+    "NotificationRuleSaved",
     "PlanRefused",
     "PolicyChanged",
     "PollCompleted",

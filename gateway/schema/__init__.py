@@ -3,7 +3,7 @@
 import graphene
 from graphql import GraphQLSchema, print_schema
 
-from gateway.schema.mutations import Mutation
+from gateway.schema.notifying import Mutation
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
 

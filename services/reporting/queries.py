@@ -18,6 +18,7 @@ from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
+from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
@@ -38,8 +39,10 @@ __all__ = [
     "Report",
     "Step",
     "UnknownMsp",
+    "bell_kinds",
     "feeds",
     "has_side",
+    "mark_read",
     "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
@@ -47,6 +50,7 @@ __all__ = [
     "read_groups",
     "read_page",
     "relations_of",
+    "unread",
 ]
 
 

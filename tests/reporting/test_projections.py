@@ -253,6 +253,9 @@ HAPPENINGS = st.one_of(
         [h.msp_added(), h.connection_saved(), h.policy_changed("report"), h.policy_changed("post", "report")]
     ),
     st.builds(h.refused, RESOURCES, PRODUCTS),
+    st.builds(h.poll_completed, st.integers(0, 1)),
+    st.builds(h.renewal_unclear, RESOURCES, st.just("2")),
+    st.sampled_from([h.rule_saved(), h.rule_removed()]),
     st.sampled_from([h.poll_failed(), h.poll_failed("unreachable"), h.poll_completed()]),
     st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.catalogue_read(), h.refused(A, P)]),
     st.builds(h.customer, PRODUCTS, active=st.booleans()),

@@ -6,12 +6,25 @@ from services.reporting.projections.calls import CALLS
 from services.reporting.projections.counts import COUNTS
 from services.reporting.projections.failures import FAILURES
 from services.reporting.projections.ledger import LEDGER
+from services.reporting.projections.notifications import NOTIFICATIONS
 from services.reporting.projections.psa import PSA
 from services.reporting.projections.relations import RELATIONS
 from services.reporting.projections.resources import RESOURCES
 from services.reporting.read_model import ReadModel
 
 READ_MODELS: dict[str, ReadModel] = {
-    model.name: model for model in (RESOURCES, RELATIONS, ADJUSTMENTS, FAILURES, PSA, COUNTS, LEDGER, ACTIVITY, CALLS)
+    model.name: model
+    for model in (
+        RESOURCES,
+        RELATIONS,
+        ADJUSTMENTS,
+        FAILURES,
+        PSA,
+        COUNTS,
+        LEDGER,
+        ACTIVITY,
+        CALLS,
+        NOTIFICATIONS,
+    )
 }
 TYPES: tuple[str, ...] = tuple(sorted({name for model in READ_MODELS.values() for name in model.types}))

@@ -11,6 +11,7 @@ from services.reporting.reports.drift import DRIFT
 from services.reporting.reports.failures import FAILURES
 from services.reporting.reports.held import HELD
 from services.reporting.reports.ledger import LEDGER
+from services.reporting.reports.notifications import DELIVERIES, NOTIFICATIONS, RULES
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.relations import RELATIONS
 
@@ -33,6 +34,9 @@ REPORTS: dict[str, Report] = {
         DRIFT,
         ACTIVITY,
         API_CALLS,
+        NOTIFICATIONS,
+        RULES,
+        DELIVERIES,
         DEAD_LETTERS,
     )
 }

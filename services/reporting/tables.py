@@ -337,6 +337,7 @@ deliveries = Table(
     "deliveries",
     METADATA,
     Column("delivery_id", Text(collation="C"), primary_key=True),
+    Column("number", BigInteger, nullable=False),
     *_texts("msp_id", "rule_id"),
     # What it tells: a notification, a day of digest or a test; with the rule it stands once.
     *_texts("occasion", "channel", "target", "subject_line", "body"),

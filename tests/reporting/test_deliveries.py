@@ -3,6 +3,7 @@
 import base64
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from plumbing.secrets import new_key_pair
 from services.reporting.notifying import digests
 from services.reporting.notifying.by_hand import resend, try_rule
 from services.reporting.notifying.reactor import reactor
-from services.reporting.notifying.sending import PAUSES, Sender
+from services.reporting.notifying.sending import HELD, PAUSES, Sender
 from services.reporting.notifying.settings import ReportingSettings
 from services.reporting.replay import replay
 from tests.msps import add_msp
@@ -153,14 +154,38 @@ def test_however_often_the_log_is_heard_there_is_one_delivery_for_each_rule_and_
 
 
 def test_two_replicas_send_each_delivery_once(desk: Desk, hook: Receiver) -> None:
-    other = Desk(desk.engine, desk.msp_id)
-    desk.rule("failed", channel="webhook", target=hook.url)
-    desk.happens(*(h.failed(A, P, f"q{n}") for n in range(20)))
-    hook.while_it_answers = lambda: None if len(hook.calls) > 20 else other.send() and None
+    for number in range(4):
+        desk.rule("failed", operation=f"o{number}", channel="webhook", target=hook.url)
+    desk.happens(*(h.failed(A, P, f"q{n}") for n in range(10)))
+    replicas = [Desk(desk.engine, desk.msp_id) for _ in range(2)]
+
+    with ThreadPoolExecutor(2) as pool:
+        tried = list(pool.map(Desk.send, replicas))
+
+    assert (sum(tried), len(hook.calls), len(set(hook.ids()))) == (40, 40, 40)
+
+
+def test_what_one_replica_is_sending_another_passes_by(desk: Desk, hook: Receiver) -> None:
+    other, tried = Desk(desk.engine, desk.msp_id), []
+    desk.rule("held", channel="webhook", target=hook.url)
+    desk.happens(h.parked(A, P, "q1"))
+    hook.while_it_answers = lambda: tried.append(other.send())
 
     desk.send()
 
-    assert (len(hook.calls), len(set(hook.ids()))) == (20, 20)
+    assert (tried, len(hook.calls)) == ([0], 1)
+
+
+def test_a_try_that_was_overtaken_tells_only_of_success(desk: Desk, hook: Receiver) -> None:
+    desk.rule("held", channel="webhook", target=hook.url)
+    desk.happens(h.parked(A, P, "q1"))
+    silent = Sender(desk.house)
+    (taken,) = silent._take()
+
+    hook.statuses = [500]
+    desk.send(HELD)
+    silent._record_failure(taken, "late")
+    assert (desk.delivery()["attempts"], desk.delivery()["last_answer"]) == (2, "status 500")
 
 
 def test_the_reactor_waits_for_the_projection_that_it_reads(desk: Desk, hook: Receiver) -> None:
@@ -227,16 +252,30 @@ def test_after_the_last_try_it_is_given_up_and_says_so_and_a_person_may_send_it_
     assert (result["ok"], desk.send(), len(set(hook.ids())), desk.delivery()["state"]) == (True, 1, 1, "sent")
 
 
-def test_while_a_target_fails_what_else_waits_for_it_waits_too(desk: Desk, hook: Receiver) -> None:
+def test_while_a_target_fails_what_else_waits_for_it_waits_too_and_follows_it_at_once(
+    desk: Desk, hook: Receiver
+) -> None:
     desk.rule("held", channel="webhook", target=hook.url)
     desk.happens(*(h.parked(A, P, f"q{n}") for n in range(30)))
-    hook.statuses = [503] * 8
+    hook.statuses = [503] * 5
+    for pause in (timedelta(), *PAUSES[:2], *[timedelta(minutes=5)] * 2):
+        assert desk.send(pause) == 1
+    assert len(set(hook.ids())) == 2  # the first, and from its half hour on the next
+
+    desk.send(timedelta(minutes=5))
+
+    assert [row["state"] for row in desk.deliveries()] == ["sent"] * 30
+    assert [call.told["data"]["notification_id"] for call in hook.calls[-3:]] == ["29/held", "30/held", "31/held"]
+
+
+def test_a_target_that_fails_does_not_hold_up_those_of_other_rules(desk: Desk, hook: Receiver) -> None:
+    desk.rule("held", channel="webhook", target="http://127.0.0.1:1")
+    desk.rule("held", operation="o2", channel="webhook", target=hook.url)
+    desk.happens(*(h.parked(A, P, f"q{n}") for n in range(20)))
 
     desk.send()
-    assert len(hook.calls) == 8
 
-    desk.send(PAUSES[0])
-    assert {row["state"] for row in desk.deliveries()} == {"sent"}
+    assert len(hook.calls) == 20
 
 
 def test_a_process_that_dies_after_sending_leaves_it_to_be_sent_again_under_the_same_id(

@@ -78,7 +78,8 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
         )
         connection.execute(
             text(
-                """INSERT INTO reporting.deliveries VALUES ('d1', 'acme', 'r1', 'digest/2026-03-01', 'digest',
+                """INSERT INTO reporting.deliveries (delivery_id, msp_id, rule_id, occasion, channel, target,
+                   subject_line, body, upto, state, attempts, made_at) VALUES ('d1', 'acme', 'r1', 'digest/2026-03-01', 'digest',
                    'a@example.com', 'Nothing to tell', '', 14, 'empty', 0, now())"""
             )
         )

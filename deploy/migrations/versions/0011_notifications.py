@@ -115,6 +115,7 @@ def deliveries() -> None:
     op.execute(
         """CREATE TABLE reporting.deliveries (
             delivery_id text COLLATE "C" PRIMARY KEY,
+            number bigint GENERATED ALWAYS AS IDENTITY,
             msp_id text COLLATE "C" NOT NULL,
             rule_id text COLLATE "C" NOT NULL,
             occasion text NOT NULL,
@@ -134,6 +135,6 @@ def deliveries() -> None:
             UNIQUE (msp_id, rule_id, occasion)
         )"""
     )
-    op.execute("CREATE INDEX deliveries_due ON reporting.deliveries (next_try_at) WHERE state = 'waiting'")
+    op.execute("CREATE INDEX deliveries_waiting ON reporting.deliveries (msp_id, rule_id, number) WHERE state = 'waiting'")
     op.execute("CREATE INDEX deliveries_newest ON reporting.deliveries (msp_id, made_at DESC, delivery_id DESC)")
     op.execute("GRANT SELECT ON reporting.deliveries TO trueup_gateway")

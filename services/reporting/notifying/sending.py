@@ -1,8 +1,9 @@
 """Deliveries that are due -> sent, or tried again later, ever more rarely, or given up; each outside any transaction.
 
 Whoever sends a delivery holds it for a while; other replicas pass it by. A process that dies after sending and before
-writing that down leaves it to be sent again, under the same id. While a rule's target takes nothing, what else waits for it
-waits too: it is asked once, not once for each.
+writing that down leaves it to be sent again, under the same id. One rule has one delivery in hand at a time, the oldest: a
+target that takes nothing is asked once, not once for each, and holds up nobody else. When it takes one again, what waited
+follows at once.
 """
 
 import logging
@@ -28,12 +29,21 @@ AT_ONCE = 8
 HELD = timedelta(minutes=3)
 # Pauses after each failed try; after the one that follows the last pause it is given up, a day after the first.
 PAUSES = tuple(timedelta(seconds=s) for s in (10, 60, 300, 1_800, 7_200, 21_600, 43_200))
+# What waits behind a delivery that is tried ever more rarely is not kept that long.
+LONGEST_BEHIND = timedelta(minutes=5)
 
 _TAKE = """
-WITH due AS (
+WITH oldest AS (
+    SELECT DISTINCT ON (d.msp_id, d.rule_id) d.delivery_id, d.next_try_at FROM reporting.deliveries d
+    WHERE d.state = 'waiting' AND d.next_try_at <= :now AND NOT EXISTS (
+        SELECT FROM reporting.deliveries o
+        WHERE o.msp_id = d.msp_id AND o.rule_id = d.rule_id AND o.state = 'waiting' AND o.held_until > :now)
+    ORDER BY d.msp_id, d.rule_id, d.number
+), due AS (
     SELECT delivery_id FROM reporting.deliveries
-    WHERE state = 'waiting' AND next_try_at <= :now AND (held_until IS NULL OR held_until <= :now)
-    ORDER BY next_try_at, delivery_id LIMIT :many FOR UPDATE SKIP LOCKED
+    WHERE delivery_id IN (SELECT delivery_id FROM oldest ORDER BY next_try_at LIMIT :many)
+        AND state = 'waiting' AND (held_until IS NULL OR held_until <= :now)
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE reporting.deliveries d SET held_until = :until, attempts = d.attempts + 1, tried_at = :now
 FROM due JOIN reporting.deliveries own USING (delivery_id)
@@ -52,9 +62,12 @@ UPDATE reporting.deliveries SET state = :state, held_until = NULL, next_try_at =
 WHERE delivery_id = :delivery_id AND attempts = :attempts AND state = 'waiting'
 """
 _WAIT_TOO = """
-UPDATE reporting.deliveries SET next_try_at = :next_try_at
-WHERE msp_id = :msp_id AND rule_id = :rule_id AND state = 'waiting' AND attempts = 0 AND held_until IS NULL
-    AND next_try_at < :next_try_at
+UPDATE reporting.deliveries SET next_try_at = :again_at
+WHERE msp_id = :msp_id AND rule_id = :rule_id AND state = 'waiting' AND next_try_at < :again_at AND delivery_id <> :delivery_id
+"""
+_FOLLOW = """
+UPDATE reporting.deliveries SET next_try_at = :now
+WHERE msp_id = :msp_id AND rule_id = :rule_id AND state = 'waiting' AND next_try_at > :now
 """
 
 
@@ -88,8 +101,10 @@ class Sender:
                 log.warning("delivery failed", extra=about | {"state": state, "reason": str(fault)})
                 return
             with self.house.engine.begin() as connection:
-                values = {"delivery_id": row.delivery_id, "said": said, "now": self.house.clock.now()}
+                own = {"delivery_id": row.delivery_id, "msp_id": row.msp_id, "rule_id": row.rule_id}
+                values = own | {"said": said, "now": self.house.clock.now()}
                 connection.execute(text(_SENT), values)
+                connection.execute(text(_FOLLOW), values)
             log.info("delivery sent", extra=about)
         except SQLAlchemyError as fault:
             # It stays held, and is tried again when that has passed.
@@ -120,7 +135,8 @@ class Sender:
         )
 
     def _record_failure(self, row: Row[Any], said: str) -> str:
-        next_try_at = None if not row.ruled else next_try(row.attempts, self.house.clock.now())
+        now = self.house.clock.now()
+        next_try_at = None if not row.ruled else next_try(row.attempts, now)
         state = "waiting" if next_try_at else "given_up"
         said = said if next_try_at else f"given up after {row.attempts} tries: {said}"
         values = {"delivery_id": row.delivery_id, "msp_id": row.msp_id, "rule_id": row.rule_id}
@@ -128,7 +144,7 @@ class Sender:
             own = {"attempts": row.attempts, "state": state, "next_try_at": next_try_at, "said": said}
             connection.execute(text(_FAILED), values | own)
             if next_try_at:
-                connection.execute(text(_WAIT_TOO), values | {"next_try_at": next_try_at})
+                connection.execute(text(_WAIT_TOO), values | {"again_at": min(next_try_at, now + LONGEST_BEHIND)})
         return state
 
 

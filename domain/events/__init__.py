@@ -6,7 +6,13 @@ version of the class plus a step in `domain/upcasters.py` and a golden file; the
 
 from domain.events.calls import CallsCounted, EndpointCalls
 from domain.events.close import CloseCheck, CloseCheckAccepted, CloseInvoiced, CloseReopened, CloseSignedOff
-from domain.events.gateway import ConnectionSaved, MspAdded, PolicyChanged
+from domain.events.gateway import (
+    ConnectionSaved,
+    MspAdded,
+    NotificationRuleRemoved,
+    NotificationRuleSaved,
+    PolicyChanged,
+)
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.poller import (
     CompanyObserved,
@@ -71,6 +77,8 @@ Event = (
     | MspAdded
     | ConnectionSaved
     | PolicyChanged
+    | NotificationRuleSaved
+    | NotificationRuleRemoved
     | CallsCounted
     | CloseCheckAccepted
     | CloseSignedOff
@@ -103,6 +111,8 @@ __all__ = [
     "EndpointCalls",
     "Event",
     "MspAdded",
+    "NotificationRuleRemoved",
+    "NotificationRuleSaved",
     "PlanRefused",
     "PolicyChanged",
     "PollCompleted",

@@ -3,13 +3,15 @@
 import graphene
 from graphql import GraphQLSchema, print_schema
 
-from gateway.schema import mutations
 from gateway.schema.closing import CloseMutations
+from gateway.schema.mutations import AdjustmentMutations
+from gateway.schema.notifying import NotificationMutations
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
+from gateway.schema.views import ViewMutations
 
 
-class Mutation(CloseMutations, mutations.Mutation):
+class Mutation(AdjustmentMutations, CloseMutations, NotificationMutations, ViewMutations, graphene.ObjectType):
     """What can be changed here."""
 
 

@@ -12,7 +12,7 @@ from gateway.errors import Refusal
 from gateway.exports.urls import page_of
 from gateway.schema.context import Context
 from gateway.schema.making import many, value_of
-from gateway.schema.mutations import _MSP, _OPERATION, Outcome, _checked
+from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked
 from gateway.schema.scalars import Date, DateTime, Money, Position
 from services.reporting.queries import Act, Checklist, State, door_of, read_checklist
 
@@ -160,7 +160,7 @@ def _resolve(
 
 
 _CLOSE = {
-    **_MSP,
+    **MSP,
     "psa_connection_id": graphene.String(required=True, description="The PSA connection it is invoiced in."),
     "period": graphene.String(required=True, description="The month, such as 2018-07."),
 }
@@ -181,7 +181,7 @@ def _done(
 ) -> dict[str, Any]:
     """The outcome of one act; what forbids it is told with the row."""
     operation_id = given["operation_id"]
-    _, context = _checked(info, given["msp_id"], operation_id, 1)
+    _, context = checked(info, given["msp_id"], operation_id, 1)
     if "\x00" in operation_id:
         raise Refusal("BAD_REQUEST", "operationId cannot contain the character NUL.", "Use a new UUID for each wish.")
     close = Close.named(given["msp_id"], given["psa_connection_id"], given["period"])
@@ -206,27 +206,27 @@ class CloseMutations:
         check=graphene.String(required=True, description="The check's key."),
         reason=_reason("Why it is taken as it is."),
         description="Accept a check for this month, for as many rows as it has now; with more it stands as before.",
-        **_OPERATION,
+        **OPERATION,
     )
     sign_off_close = graphene.Field(
         graphene.NonNull(Outcome),
         **_CLOSE,
         reason=graphene.String(default_value="", description="Needed when a check is amber. At most 1,000 characters."),
         description="Sign the month off: its checks as they are now become its record. Red ones stand in the way.",
-        **_OPERATION,
+        **OPERATION,
     )
     reopen_close = graphene.Field(
         graphene.NonNull(Outcome),
         **_CLOSE,
         reason=_reason("Why."),
         description="Open a month again that was signed off; the record stays in the log.",
-        **_OPERATION,
+        **OPERATION,
     )
     mark_invoiced = graphene.Field(
         graphene.NonNull(Outcome),
         **_CLOSE,
         description="Note that the month's invoices were calculated and sent in the PSA.",
-        **_OPERATION,
+        **OPERATION,
     )
 
     @staticmethod

@@ -22,6 +22,7 @@ from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
+from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
@@ -51,6 +52,7 @@ __all__ = [
     "State",
     "Step",
     "UnknownMsp",
+    "bell_kinds",
     "calls_by_endpoint",
     "calls_by_time",
     "close_stream",
@@ -59,6 +61,7 @@ __all__ = [
     "feeds",
     "find",
     "has_side",
+    "mark_read",
     "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
@@ -69,6 +72,7 @@ __all__ = [
     "read_page",
     "relations_of",
     "side_progress",
+    "unread",
 ]
 
 

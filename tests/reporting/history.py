@@ -116,6 +116,16 @@ def renewed(names: dict[str, Any], to: str) -> e.SubscriptionRenewed:
     )
 
 
+def renewal_unclear(names: dict[str, Any], *candidates: str) -> e.SubscriptionRenewalUnclear:
+    kept = {name: names[name] for name in ("connection_id", "company_id", "company_name")}
+    return e.SubscriptionRenewalUnclear(
+        **kept,
+        subscription_id=names["subscription_id"],
+        subscription_name=names["subscription_name"],
+        candidates=candidates,
+    )
+
+
 def linked(
     names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1", since: str | None = None
 ) -> e.RelationSet:
@@ -219,14 +229,14 @@ def poll_failed(kind: str = "unauthorised") -> e.PollFailed:
     return e.PollFailed(connection_id="odin", poll_id="p1", kind=kind, message="Refused.", fix="Check the password.")
 
 
-def poll_completed() -> e.PollCompleted:
+def poll_completed(put_off: int = 0) -> e.PollCompleted:
     return e.PollCompleted(
         connection_id="odin",
         poll_id="p2",
         complete=True,
         subscriptions=3,
-        subscriptions_read=3,
-        subscriptions_put_off=0,
+        subscriptions_read=3 - put_off,
+        subscriptions_put_off=put_off,
         changes=0,
         calls=5,
     )
@@ -298,6 +308,24 @@ def connection_saved(version: int = 1) -> e.ConnectionSaved:
 
 def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
     return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
+
+
+def rule_saved(kinds: Sequence[str] = ("held",), channel: str = "webhook", version: int = 1) -> e.NotificationRuleSaved:
+    return e.NotificationRuleSaved(
+        rule_id="r1",
+        rule_version=version,
+        kinds=tuple(kinds),
+        channel=channel,
+        target="https://hooks.example.com",
+        hour=None,
+        replaced_secret=True,
+    )
+
+
+def rule_removed(version: int = 2) -> e.NotificationRuleRemoved:
+    return e.NotificationRuleRemoved(
+        rule_id="r1", rule_version=version, channel="webhook", target="https://hooks.example.com"
+    )
 
 
 def calls_counted(*endpoints: str) -> e.CallsCounted:

@@ -48,6 +48,19 @@ def test_a_cleared_relation_tells_what_was_there_and_why_it_went(engine: Engine,
     assert row["reason"] == "asked"
 
 
+def test_a_notification_rule_tells_its_kinds_and_of_its_secret_only_that_it_was_replaced(
+    engine: Engine, msp_id: MspId
+) -> None:
+    row = done(engine, msp_id, h.rule_saved(["held", "drift"]))
+
+    assert (row["action"], row["object_id"], row["object_label"]) == (
+        "notification_rule_saved",
+        "r1",
+        "webhook https://hooks.example.com",
+    )
+    assert changes(row) == {"kinds": (None, "held, drift"), "secret": (None, "replaced")}
+
+
 def test_a_post_tells_units_and_cost_before_and_after(engine: Engine, msp_id: MspId) -> None:
     row = done(engine, msp_id, h.posted(A, P, "q1", 8, unit_cost_after=h.usd("3.60")), actor="test")
 
@@ -151,6 +164,8 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         h.msp_added(),
         h.connection_saved(),
         h.policy_changed("post"),
+        h.rule_saved(),
+        h.rule_removed(),
         h.linked(A, P),
         h.cleared(A, P),
         h.posted(A, P, "q1"),

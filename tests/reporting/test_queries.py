@@ -70,6 +70,20 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
         ],
     )
     h.project(engine, msp_id)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO setup.notification_rules VALUES
+                   ('acme', 'r1', '{held}', 'digest', 'a@example.com', 8, NULL, 0, 1, 'o', now(), now(), 'mara', NULL)"""
+            )
+        )
+        connection.execute(
+            text(
+                """INSERT INTO reporting.deliveries (delivery_id, msp_id, rule_id, occasion, channel, target,
+                   subject_line, body, upto, state, attempts, made_at) VALUES ('d1', 'acme', 'r1', 'digest/2026-03-01', 'digest',
+                   'a@example.com', 'Nothing to tell', '', 14, 'empty', 0, now())"""
+            )
+        )
     return msp_id
 
 

@@ -7,6 +7,7 @@ from services.reporting.projections.close import CLOSE
 from services.reporting.projections.counts import COUNTS
 from services.reporting.projections.failures import FAILURES
 from services.reporting.projections.ledger import LEDGER
+from services.reporting.projections.notifications import NOTIFICATIONS
 from services.reporting.projections.psa import PSA
 from services.reporting.projections.readings import READINGS
 from services.reporting.projections.relations import RELATIONS
@@ -27,6 +28,7 @@ READ_MODELS: dict[str, ReadModel] = {
         CALLS,
         CLOSE,
         READINGS,
+        NOTIFICATIONS,
     )
 }
 TYPES: tuple[str, ...] = tuple(sorted({name for model in READ_MODELS.values() for name in model.types}))

@@ -10,6 +10,8 @@ ACTIVITY = ReadModel(
         "MspAdded",
         "ConnectionSaved",
         "PolicyChanged",
+        "NotificationRuleSaved",
+        "NotificationRuleRemoved",
         "RelationSet",
         "RelationCleared",
         "AdjustmentPosted",

@@ -12,6 +12,7 @@ from services.reporting.reports.drift import DRIFT
 from services.reporting.reports.failures import FAILURES
 from services.reporting.reports.held import HELD
 from services.reporting.reports.ledger import LEDGER
+from services.reporting.reports.notifications import DELIVERIES, NOTIFICATIONS, RULES
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.relations import RELATIONS
 
@@ -35,6 +36,9 @@ REPORTS: dict[str, Report] = {
         ACTIVITY,
         API_CALLS,
         CLOSE_ACTS,
+        NOTIFICATIONS,
+        RULES,
+        DELIVERIES,
         DEAD_LETTERS,
     )
 }

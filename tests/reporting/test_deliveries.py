@@ -165,15 +165,17 @@ def test_two_replicas_send_each_delivery_once(desk: Desk, hook: Receiver) -> Non
     assert (sum(tried), len(hook.calls), len(set(hook.ids()))) == (40, 40, 40)
 
 
-def test_what_one_replica_is_sending_another_passes_by(desk: Desk, hook: Receiver) -> None:
+def test_what_one_replica_is_sending_another_passes_by_with_all_that_waits_behind_it(
+    desk: Desk, hook: Receiver
+) -> None:
     other, tried = Desk(desk.engine, desk.msp_id), []
     desk.rule("held", channel="webhook", target=hook.url)
-    desk.happens(h.parked(A, P, "q1"))
+    desk.happens(h.parked(A, P, "q1"), h.parked(A, P, "q2"))
     hook.while_it_answers = lambda: tried.append(other.send())
 
     desk.send()
 
-    assert (tried, len(hook.calls)) == ([0], 1)
+    assert (tried, len(hook.calls)) == ([0, 0], 2)
 
 
 def test_a_try_that_was_overtaken_tells_only_of_success(desk: Desk, hook: Receiver) -> None:

@@ -59,6 +59,13 @@ def test_a_failure_is_told_once_until_it_becomes_another_or_ended_and_began_anew
     assert kinds(rows)[2:] == [(6, "failed/unreachable")]
 
 
+def test_a_trouble_that_ended_long_ago_is_told_when_it_begins_anew(engine: Engine, msp_id: MspId) -> None:
+    for happened in (h.failed(A, P, "q1"), h.failed(A, P, "q1"), h.posted(A, P, "q1"), h.failed(A, P, "q1")):
+        rows = told(engine, msp_id, happened)
+
+    assert [row["position"] for row in rows] == [1, 4]
+
+
 def test_what_a_person_let_go_is_told_again_when_it_is_held_again(engine: Engine, msp_id: MspId) -> None:
     rows = told(engine, msp_id, h.parked(A, P, "q1"), h.let_go(A, P, "q1"), h.parked(A, P, "q1"))
 

@@ -32,12 +32,11 @@ PAUSES = tuple(timedelta(seconds=s) for s in (10, 60, 300, 1_800, 7_200, 21_600,
 # What waits behind a delivery that is tried ever more rarely is not kept that long.
 LONGEST_BEHIND = timedelta(minutes=5)
 
+# The oldest of a rule may be in hand: then nothing of that rule is taken.
 _TAKE = """
 WITH oldest AS (
     SELECT DISTINCT ON (d.msp_id, d.rule_id) d.delivery_id, d.next_try_at FROM reporting.deliveries d
-    WHERE d.state = 'waiting' AND d.next_try_at <= :now AND NOT EXISTS (
-        SELECT FROM reporting.deliveries o
-        WHERE o.msp_id = d.msp_id AND o.rule_id = d.rule_id AND o.state = 'waiting' AND o.held_until > :now)
+    WHERE d.state = 'waiting' AND d.next_try_at <= :now
     ORDER BY d.msp_id, d.rule_id, d.number
 ), due AS (
     SELECT delivery_id FROM reporting.deliveries

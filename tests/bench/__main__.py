@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, bells, calls, nothing_to_do, polling, rebuilding, reconciling, relaying
+from tests.bench import append, bells, calls, nothing_to_do, polling, python_fold, rebuilding, reconciling, relaying
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -18,6 +18,8 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P3",): append.single,
     ("P4",): rebuilding.against_bare,
     ("P5",): rebuilding.a_million,
+    ("P6",): python_fold.in_python,
+    ("PEER",): python_fold.peer,
     ("P8",): relaying.relay,
     ("P9",): bells.backlog,
     ("P12",): reconciling.replanning,

@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, bells, calls, nothing_to_do, polling, python_fold, rebuilding, reconciling, relaying
+from tests.bench import (
+    append,
+    bells,
+    calls,
+    exporting,
+    nothing_to_do,
+    polling,
+    python_fold,
+    rebuilding,
+    reconciling,
+    relaying,
+    reports,
+)
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -22,6 +34,8 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("PEER",): python_fold.peer,
     ("P8",): relaying.relay,
     ("P9",): bells.backlog,
+    ("P10", "S8"): reports.pages,
+    ("P11", "S8"): exporting.csv,
     ("P12",): reconciling.replanning,
     ("P13",): polling.unchanged,
     ("P14",): calls.counted,
@@ -30,7 +44,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
 }
 # Those that take more than ten minutes run when they are named, or with --full.
 LONG = {"P15"}
-IDS = [goal_id for ids in BENCHES for goal_id in ids]
+IDS = list(dict.fromkeys(goal_id for ids in BENCHES for goal_id in ids))
 
 
 @click.command(help=f"Measure the goals {', '.join(IDS)} of the house and print each with its floor and stretch.")

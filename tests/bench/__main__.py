@@ -12,6 +12,7 @@ from tests.bench import (
     bells,
     calls,
     exporting,
+    lag,
     nothing_to_do,
     polling,
     python_fold,
@@ -32,6 +33,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P5",): rebuilding.a_million,
     ("P6",): python_fold.in_python,
     ("PEER",): python_fold.peer,
+    ("P7",): lag.from_commit,
     ("P8",): relaying.relay,
     ("P9",): bells.backlog,
     ("P10", "S8"): reports.pages,
@@ -41,6 +43,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P14",): calls.counted,
     ("P15",): rebuilding.ten_million,
     ("P16",): nothing_to_do.quiet_house,
+    ("S4",): lag.slow_reader,
 }
 # Those that take more than ten minutes run when they are named, or with --full.
 LONG = {"P15"}

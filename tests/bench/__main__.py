@@ -20,6 +20,7 @@ from tests.bench import (
     reconciling,
     relaying,
     reports,
+    scenarios,
 )
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
@@ -43,6 +44,9 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("P14",): calls.counted,
     ("P15",): rebuilding.ten_million,
     ("P16",): nothing_to_do.quiet_house,
+    ("S1",): scenarios.year,
+    ("S2",): scenarios.hot_link,
+    ("S3",): scenarios.under_fire,
     ("S4",): lag.slow_reader,
 }
 # Those that take more than ten minutes run when they are named, or with --full.

@@ -5,10 +5,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 
 from sqlalchemy import Engine
 
+from domain.envelope import NewEvent
 from domain.keys import MspId
 from plumbing import event_log
 from plumbing.clock import Clock
@@ -31,7 +33,7 @@ class Arriving:
         self._msps, self._pause = msps, AT_ONCE / per_second
         self._appends = int(seconds * per_second / AT_ONCE)
         own = -(-self._appends // len(msps)) * AT_ONCE
-        self._coming = {msp_id: iter(list(life(seed, links, own))) for seed, msp_id in enumerate(msps)}
+        self._coming = {msp_id: iter(list(_new(seed, links, own))) for seed, msp_id in enumerate(msps)}
         self._committed: dict[MspId, list[tuple[int, float]]] = defaultdict(list)
         self._lags: list[float] = []
         self._writer = threading.Thread(target=self._write)
@@ -97,6 +99,11 @@ class Arriving:
         self._writer.join()
         self._watcher.join()
         self._engine.dispose()
+
+
+def _new(seed: int, links: int, how_many: int) -> Iterator[NewEvent]:
+    """In streams of their own: an MSP that has a log already may get them as well."""
+    return (replace(each, stream=f"arriving/{each.stream}") for each in life(seed, links, how_many))
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from tests.bench.names import FIRST_MOMENT, odin_names, resource_stream
 from tests.msps import add_msp
 
 EVENTS_A_LINK = 50
-# Told how many more events there are.
-Told = Callable[[int], object]
+# Called after each commit: the MSP, how many events, the seconds.
+Appended = Callable[[MspId, int, float], object]
 _AT_ONCE = 5_000
 
 
@@ -59,7 +59,7 @@ def msps_of(how_many: int) -> list[MspId]:
 
 
 def fill_logs(
-    engine: Engine, events: int, msps: int, seed: int = 1, links: int = 0, told: Told = lambda _: None
+    engine: Engine, events: int, msps: int, seed: int = 1, links: int = 0, appended: Appended = lambda *_: None
 ) -> list[MspId]:
     """New MSPs with logs of so many events in all, a year of each one's life, by COPY. links: of each; 0: one for 50 events."""
     ids = msps_of(msps)
@@ -68,6 +68,7 @@ def fill_logs(
         its_own = events // msps + (place < events % msps)
         its_links = links or max(1, its_own // EVENTS_A_LINK)
         for some in _parts(life(seed + place, its_links, its_own)):
+            begun = time.perf_counter()
             with engine.begin() as connection:
                 event_log.append_copied(
                     connection,
@@ -77,7 +78,7 @@ def fill_logs(
                     recorded_by="generate",
                     correlation_id=f"seed-{seed}",
                 )
-            told(len(some))
+            appended(msp_id, len(some), time.perf_counter() - begun)
     return ids
 
 
@@ -98,7 +99,7 @@ def main(url: str, events: int, msps: int, links: int, seed: int) -> None:
     begun = time.perf_counter()
     with click.progressbar(length=events, label=f"{events:,} events") as progress:
         try:
-            fill_logs(engine, events, msps, seed, links, progress.update)
+            fill_logs(engine, events, msps, seed, links, lambda _, some, __: progress.update(some))
         except IntegrityError:
             raise click.ClickException("there are MSPs of that name already: take another database") from None
     click.echo(f"{events / (time.perf_counter() - begun):,.0f} events a second, making them included")

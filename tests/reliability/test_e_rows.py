@@ -240,6 +240,7 @@ def test_e5_a_rebuild_under_live_load_killed_half_way_and_run_again(
     h.project(engine, msp_id)
     done = threading.Event()
     live = {"n": 300, "rows": 300}
+    swapped: dict[str, int] = {}
 
     def write() -> None:
         h.append(engine, msp_id, story(live["n"]))
@@ -259,7 +260,8 @@ def test_e5_a_rebuild_under_live_load_killed_half_way_and_run_again(
             with Process("tests.reliability.rebuilder", database, "20") as first:
                 wait_for(lambda: "adjustments 300 of" in first.output, seconds=120, what="half a rebuild")
                 first.kill()
-            assert generations(engine) == {"resources": 1, "relations": 1}
+            swapped.update(generations(engine))
+            assert 0 < len(swapped) < len(READ_MODELS)
             with Process("tests.reliability.rebuilder", database, "200") as second:
                 assert second.wait(180) == 0
         finally:
@@ -267,8 +269,7 @@ def test_e5_a_rebuild_under_live_load_killed_half_way_and_run_again(
 
     together(until(done, write), until(done, read), rebuild)
 
-    swapped_twice = {"resources", "relations"}
-    assert generations(engine) == {name: 2 if name in swapped_twice else 1 for name in READ_MODELS}
+    assert generations(engine) == {name: 2 if name in swapped else 1 for name in READ_MODELS}
     h.project(engine, msp_id)
     assert [outcome.equal for outcome in replay(engine, ["all"], msp_id, swap=False)] == [True] * len(READ_MODELS)
 

@@ -350,12 +350,17 @@ def test_no_webhook_leads_into_the_own_network(engine: Engine, msp_id: MspId, ta
     assert (row["state"], why in row["last_answer"]) == ("waiting", True), row["last_answer"]
 
 
-def test_a_secret_stands_nowhere_in_clear(desk: Desk, hook: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("answer", ["status 500", "it cannot be reached"])
+def test_neither_secret_nor_path_of_a_target_stands_anywhere_in_clear(
+    desk: Desk, hook: Receiver, caplog: pytest.LogCaptureFixture, answer: str
+) -> None:
     caplog.set_level(logging.DEBUG)
-    desk.rule("held", channel="webhook", target=f"{hook.url}/path-canary")
+    place = hook.url if answer == "status 500" else "http://127.0.0.1:1"
+    desk.rule("held", channel="webhook", target=f"{place}/path-canary")
     desk.happens(h.parked(A, P, "q1"))
     hook.statuses = [500]
     desk.send()
+    assert desk.delivery()["last_answer"] == answer
 
     said = [
         record.getMessage() + str(vars(record)) for record in caplog.records if record.name != "urllib3.connectionpool"

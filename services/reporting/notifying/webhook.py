@@ -34,10 +34,19 @@ def post(url: str, delivery_id: str, body: str, secret: str, clock: Clock, *, pr
     try:
         answer = http.call("POST", url, endpoint="POST", headers=headers, body=body.encode())
     except OutsideFailure as fault:
-        raise Undelivered(fault.message) from fault
+        raise Undelivered(_plainly(fault)) from fault
     finally:
         http.close()
     return f"status {answer.status}"
+
+
+def _plainly(fault: OutsideFailure) -> str:
+    """Without what a library says of it: that would tell the path of the URL, which may hold a secret."""
+    if fault.status is not None:
+        return fault.message
+    if fault.kind == "malformed":
+        return "what it answered is no HTTP"
+    return "it was reached, but gave no answer in time" if fault.sent else "it cannot be reached"
 
 
 def signed(delivery_id: str, at: datetime, body: str, secret: str) -> Mapping[str, str]:

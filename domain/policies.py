@@ -9,12 +9,13 @@ class BadPolicy(ValueError):
 
 @dataclass(frozen=True)
 class Policy:
-    """One decision of an MSP. values: what it may be; empty: any whole number of at least `least`."""
+    """One decision of an MSP. values: what it may be; empty: any whole number from `least` to `most` (None: without end)."""
 
     default: str
     values: tuple[str, ...]
     help: str
     least: int = 0
+    most: int | None = None
 
     def check(self, name: str, value: str) -> str:
         """The value, when the policy may have it; BadPolicy with what is allowed otherwise."""
@@ -22,6 +23,8 @@ class Policy:
             raise BadPolicy(f"{name} is one of {', '.join(self.values)}, not {value!r}")
         if not self.values and not (value.isdecimal() and int(value) >= self.least):
             raise BadPolicy(f"{name} is a whole number of at least {self.least}, not {value!r}")
+        if self.most is not None and int(value) > self.most:
+            raise BadPolicy(f"{name} is at most {self.most}, not {value!r}")
         return value
 
 
@@ -37,6 +40,9 @@ POLICIES: dict[str, Policy] = {
     "largest_change_percent": Policy("50", (), "... it is at most this share of the units there are", least=1),
     "largest_change_per_hour": Policy(
         "5000", (), "units changed in an hour, summed without sign, before all wait", least=1
+    ),
+    "freeze_hours": Policy(
+        "6", (), "hours before a month ends from which on its numbers should stand still", least=1, most=240
     ),
     "payload_days": Policy("400", (), "days for which ODIN's masked answers are kept as evidence", least=1),
 }

@@ -9,6 +9,7 @@ import uvicorn
 from gateway.app import LONGEST_BODY, Gateway, GatewaySettings
 from gateway.asking import READERS, WRITERS
 from gateway.auth import SHORTEST_TOKEN
+from gateway.line import Line
 from gateway.live import LOOKERS
 from plumbing import health, settings
 from plumbing.clock import Clock
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=25,
-        ws="websockets-sansio",
+        ws=Line,
         ws_max_size=LONGEST_BODY,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,

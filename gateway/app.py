@@ -28,6 +28,7 @@ from gateway.auth import Caller, caller
 from gateway.bells import Bells
 from gateway.documents import Invalid
 from gateway.errors import Refusal, told
+from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
 from gateway.live import Live
 from gateway.schema.context import Context
@@ -47,6 +48,10 @@ class GatewaySettings(Settings):
 
     gateway_token: str = setting(secret=True, help="bearer token of at least 16 characters that every request carries")
     introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
+    reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup new-key`)")
+    private_addresses: bool = setting(
+        default=False, help="whether webhooks may lead to http and private addresses (sandbox only)"
+    )
     rpc_seconds: int = setting(20, help="longest wait for the answer of another service, in seconds")
 
 
@@ -58,12 +63,14 @@ class Gateway:
         self._exports = Exports(
             engine, clock, settings.gateway_token, settings.rabbitmq_url, float(settings.rpc_seconds)
         )
+        self._close_exports = CloseExports(engine, clock, settings.gateway_token)
 
     def application(self) -> Starlette:
         """The ASGI application."""
         routes = [
             Route("/graphql", self.graphql, methods=["POST"]),
             WebSocketRoute("/graphql", self.listen),
+            Route("/export/close.{format}", self._close_exports.answer, methods=["GET"]),
             Route("/export/{file}", self._exports.answer, methods=["GET"]),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -76,7 +83,16 @@ class Gateway:
         reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         live = Live(reader)
         given = self._settings
-        house = Context(self._engine, reader, self._clock, given.rabbitmq_url, float(given.rpc_seconds), live)
+        house = Context(
+            self._engine,
+            reader,
+            self._clock,
+            given.rabbitmq_url,
+            float(given.rpc_seconds),
+            live,
+            reporting_public_key=given.reporting_public_key,
+            private_addresses=given.private_addresses,
+        )
         self._asking = Asking(house, introspection=given.introspection)
         self._doorway = Doorway(self._signed_in, self._asking.stream)
         bells = Bells(given.rabbitmq_url, live.rung)

@@ -3,18 +3,20 @@
 The protocol is that of the library graphql-ws (its PROTOCOL.md), with its close codes. Whoever connects must sign in within
 seconds, by the Authorization header or, where a browser cannot send one, by the payload of connection_init; a page of
 another origin is refused. Nothing is queued for a client: the next answer is made when the one before it was taken, from
-what is true then, and a client that takes none for ten seconds is dropped.
+what is true then, and a client that takes none for ten seconds is dropped (line.py).
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 from graphql import ExecutionResult, GraphQLError
+from prometheus_client import Gauge
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.asking import body_of
@@ -24,13 +26,15 @@ from gateway.errors import Refusal, told
 from plumbing.logs import correlated
 
 log = logging.getLogger(__name__)
+listeners = Gauge("trueup_listeners", "Open WebSockets")
 PROTOCOL = "graphql-transport-ws"
 MOST_CONNECTIONS = 200
 MOST_SUBSCRIPTIONS = 20
 LONGEST_ID = 100
+LONGEST_REASON = 123
 SIGN_IN_SECONDS = 10.0
 SEND_SECONDS = 10.0
-# The protocol's own close codes, and one of WebSocket's.
+# The protocol's own close codes.
 BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NO_SUCH_PROTOCOL = 4400, 4401, 4403, 4406
 SIGN_IN_TIMEOUT, TAKEN, TOO_MANY_SIGN_INS = 4408, 4409, 4429
 Stream = AsyncIterator[ExecutionResult]
@@ -38,11 +42,15 @@ Subscribe = Callable[[dict[str, Any], Caller], Awaitable[Stream | ExecutionResul
 
 
 class Closed(Exception):
-    """The connection must be closed with this code and reason."""
+    """The connection must be closed with this code and reason; WebSocket has room for so many bytes of it."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
-        self.code, self.reason = code, reason
+        self.code, self.reason = code, reason.encode()[:LONGEST_REASON].decode(errors="ignore")
+
+
+class Gone(Exception):
+    """The client has gone, or takes nothing any more."""
 
 
 class Doorway:
@@ -60,7 +68,7 @@ class Doorway:
             return
         self._open += 1
         try:
-            with correlated(None):
+            with correlated(None), listeners.track_inprogress():
                 await Talk(websocket, self._sign_in, self._subscribe).go_on()
         finally:
             self._open -= 1
@@ -78,32 +86,32 @@ class Talk:
 
     async def go_on(self) -> None:
         """Reads messages one at a time until the connection ends, then ends all its streams."""
-        spoken = self._websocket.scope["subprotocols"]
-        await self._websocket.accept(PROTOCOL if PROTOCOL in spoken else None)
+        last_word = None
         try:
-            if PROTOCOL not in spoken:
-                raise Closed(NO_SUCH_PROTOCOL, f"speak {PROTOCOL}")
             await self._begin()
             self._reading = asyncio.create_task(self._read())
             await asyncio.wait([self._reading])
             if not self._reading.cancelled():
                 self._reading.result()
         except Closed as closed:
-            with suppress(RuntimeError, WebSocketDisconnect):
-                await self._websocket.close(closed.code, closed.reason)
-        except (WebSocketDisconnect, TimeoutError):
+            last_word = closed
+        except Gone:
             pass
         finally:
-            tasks = [*self._streams.values(), *([self._reading] if self._reading else [])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(*self._streams.values(), *([self._reading] if self._reading else []))
+        if last_word:
+            with suppress(Gone):
+                await self._put(partial(self._websocket.close, last_word.code, last_word.reason))
 
     async def _read(self) -> None:
         while True:
             await self._answer(await self._next())
 
     async def _begin(self) -> None:
+        spoken = self._websocket.scope["subprotocols"]
+        await self._put(partial(self._websocket.accept, PROTOCOL if PROTOCOL in spoken else None))
+        if PROTOCOL not in spoken:
+            raise Closed(NO_SUCH_PROTOCOL, f"speak {PROTOCOL}")
         try:
             async with asyncio.timeout(SIGN_IN_SECONDS):
                 message = await self._next()
@@ -123,7 +131,7 @@ class Talk:
     async def _next(self) -> dict[str, Any]:
         received = await self._websocket.receive()
         if received["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(received.get("code", 1000))
+            raise Gone
         try:
             message = orjson.loads(received.get("text") or b"")
         except orjson.JSONDecodeError:
@@ -143,8 +151,8 @@ class Talk:
             case {"type": "subscribe", "id": str(name), "payload": payload} if 0 < len(name) <= LONGEST_ID:
                 await self._begin_stream(name, payload)
             case {"type": "complete", "id": str(name)}:
-                if task := self._streams.pop(name, None):
-                    task.cancel()
+                if task := self._streams.get(name):
+                    await _end(task)
             case _:
                 raise Closed(BAD_REQUEST, f"a message of type {message['type'][:40]!r} is not understood")
 
@@ -155,7 +163,8 @@ class Talk:
             said = f"A connection has at most {MOST_SUBSCRIPTIONS} subscriptions."
             await self._refuse(name, Refusal("TOO_MANY", said, "Complete one first."))
             return
-        self._streams[name] = asyncio.create_task(self._stream(name, payload))
+        task = self._streams[name] = asyncio.create_task(self._stream(name, payload))
+        task.add_done_callback(lambda _: self._streams.pop(name))
 
     async def _stream(self, name: str, payload: Any) -> None:
         """Sends each answer once the one before it was taken; a client that is too slow loses its connection."""
@@ -174,28 +183,37 @@ class Talk:
             await self._send({"id": name, "type": "complete"})
         except Invalid as invalid:
             await self._send({"id": name, "type": "error", "payload": [told(error) for error in invalid.errors]})
-        except (WebSocketDisconnect, RuntimeError, TimeoutError):
-            pass  # it has gone, or takes nothing any more: the reading side ends the rest
+        except Gone:
+            pass  # the reading side ends the rest
         except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
-            with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            with suppress(Gone):
                 await self._refuse(name, fault)
-        finally:
-            if self._streams.get(name) is asyncio.current_task():
-                del self._streams[name]
 
     async def _refuse(self, name: str, fault: Exception) -> None:
         error = GraphQLError(str(fault), original_error=fault)
         await self._send({"id": name, "type": "error", "payload": [told(error)]})
 
     async def _send(self, message: dict[str, Any]) -> None:
+        await self._put(partial(self._websocket.send_text, orjson.dumps(message).decode()))
+
+    async def _put(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Writes when the client has made room for it; Gone when it does not in time."""
         try:
             async with self._sending, asyncio.timeout(SEND_SECONDS):
-                await self._websocket.send_text(orjson.dumps(message).decode())
+                await write()
         except TimeoutError:
             log.warning("a slow listener is dropped")
             if self._reading:
                 self._reading.cancel()
-            raise
+            raise Gone from None
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            raise Gone from None
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def same_origin(websocket: WebSocket) -> bool:

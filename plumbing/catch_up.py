@@ -48,13 +48,15 @@ class Projection:
 
 @dataclass(frozen=True)
 class Reactor:
-    """Decides on the events of the named types, appends events and puts work into the outbox. Never replayed."""
+    """Decides on the events of the named types, appends events and puts work into the outbox. Never replayed. follows: the
+    name of a projection of the same schema whose rows it reads, so it goes no further than that one ("": none)."""
 
     name: str
     schema: str
     types: tuple[str, ...]
     react: Callable[[Connection, MspId, list[Envelope]], None]
     batch: int = 500
+    follows: str = ""
 
 
 Consumer = Projection | Reactor
@@ -74,9 +76,12 @@ class Stopped:
     reason: str
 
 
-def catch_up(engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock) -> int:
-    """The number of positions passed until the consumer stood at the head of the MSP's log. An event it cannot take
-    stops it for this MSP only: that is stored, shown by health and tried again at the next bell or sweep."""
+def catch_up(
+    engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock, told: Callable[[int], None] = lambda _: None
+) -> int:
+    """The number of positions passed until the consumer stood at the head of the MSP's log; told hears it after each
+    commit. An event it cannot take stops it for this MSP only: that is stored, shown by health and tried again at the next
+    bell or sweep."""
     passed = 0
     size = consumer.batch
     while True:
@@ -93,6 +98,7 @@ def catch_up(engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock) ->
         if step == 0:
             return passed
         passed += step
+        told(passed)
         size = min(consumer.batch, size * 10)
 
 
@@ -142,6 +148,7 @@ _BEGIN = """INSERT INTO {schema}.positions (consumer, msp_id, position) VALUES (
             ON CONFLICT DO NOTHING"""
 _LAG = """SELECT h.position AS head, p.position FROM log.heads h
           LEFT JOIN {schema}.positions p ON p.msp_id = h.msp_id AND p.consumer = :consumer WHERE h.msp_id = :msp_id"""
+_AT = "SELECT position FROM {schema}.positions WHERE consumer = :consumer AND msp_id = :msp_id"
 _LOCK = """SELECT position FROM {schema}.positions WHERE consumer = :consumer AND msp_id = :msp_id
            FOR UPDATE SKIP LOCKED"""
 _MOVE = """UPDATE {schema}.positions SET position = :upto, stopped_at = NULL, stopped_reason = NULL
@@ -157,6 +164,9 @@ def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> 
     with engine.begin() as connection:
         position = connection.scalar(text(_LOCK.format(schema=consumer.schema)), key)
         upto = event_log.head(connection, msp_id)
+        if isinstance(consumer, Reactor) and consumer.follows:
+            leader = key | {"consumer": consumer.follows}
+            upto = min(upto, connection.scalar(text(_AT.format(schema=consumer.schema)), leader) or 0)
         if position is None or position >= upto:
             return 0
         upto = min(upto, position + size)

@@ -40,7 +40,7 @@ ROLE_PASSWORD = "role-of-a-test"
 _RUN = "TRUEUP_TEST_RUN"
 _LABEL = "trueup-tests"
 _PREFIX = "trueup-tests-"
-_CONTAINER_SECONDS = 60
+_CONTAINER_SECONDS = 180
 # Nothing in a test's database must survive the machine: no write waits for the disk.
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 

@@ -107,6 +107,7 @@ def _tell(folder: Folder, site: Site) -> None:
         lines += [
             f"  sandbox ODIN        {site.address('odin')}/",
             f"  sandbox Autotask    {site.address('autotask')}/",
+            f"  sandbox mailbox     {site.address('mailbox')}/",
         ]
     lines += [
         f"  operator's command  . {_short(folder.path)}/environment && .venv/bin/trueup --help",

@@ -58,6 +58,11 @@ def _service_parts(folder: Folder, site: Site, database_url: str, rabbitmq_url: 
             settings["TRUEUP_PRIVATE_KEY"] = site.secrets[f"{name}_private_key"]
         if name == "gateway":
             settings["TRUEUP_GATEWAY_TOKEN"] = site.secrets["token"]
+            settings["TRUEUP_REPORTING_PUBLIC_KEY"] = site.secrets["reporting_public_key"]
+        if site.sandbox and name in ("gateway", "reporting"):
+            settings["TRUEUP_PRIVATE_ADDRESSES"] = "true"
+        if site.sandbox and name == "reporting":
+            settings["TRUEUP_SMTP_URL"] = f"smtp://127.0.0.1:{site.ports['mailbox_smtp']}"
         yield Part(name, (sys.executable, "-m", *command), settings, site.address(name), "/healthz")
 
 
@@ -73,3 +78,6 @@ def _sandbox_parts(folder: Folder, site: Site) -> Iterator[Part]:
     ):
         command = (sys.executable, "-m", f"deploy.sandbox.{name}", "--port", str(site.ports[name]))
         yield Part(name, (*command, "--state", str(state / file), *more), {}, site.address(name), health)
+    ports = ("--port", str(site.ports["mailbox"]), "--smtp-port", str(site.ports["mailbox_smtp"]))
+    mailbox = (sys.executable, "-m", "deploy.sandbox.mailbox", *ports)
+    yield Part("mailbox", mailbox, {}, site.address("mailbox"), "/mails")

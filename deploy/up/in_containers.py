@@ -20,7 +20,7 @@ from plumbing.database import make_engine
 from plumbing.secrets import new_key_pair
 from plumbing.settings import BadSettings, OperatorSettings, read_settings
 
-OPENERS = ("poller", "psa_writer")
+OPENERS = ("poller", "psa_writer", "reporting")
 
 
 @click.group()
@@ -71,21 +71,22 @@ def _settings() -> OperatorSettings:
 
 
 def _make_keys(folder: Path) -> None:
-    public = folder / "public" / "environment"
-    if public.exists():
-        return
-    known = {}
+    public, token = folder / "public" / "environment", folder / "gateway" / "environment"
+    known = public.read_text() if public.exists() else ""
     for service in OPENERS:
-        private, known[f"TRUEUP_{service.upper()}_PUBLIC_KEY"] = new_key_pair()
-        _write(folder / service / "environment", {"TRUEUP_PRIVATE_KEY": private})
-    token = secrets.token_urlsafe(24)
-    _write(folder / "gateway" / "environment", {"TRUEUP_GATEWAY_TOKEN": token})
-    # Last: while it is missing, the next start makes everything anew.
-    _write(public, known)
+        name = f"TRUEUP_{service.upper()}_PUBLIC_KEY"
+        if name not in known:
+            private, key = new_key_pair()
+            write_private(folder / service / "environment", _setting("TRUEUP_PRIVATE_KEY", private))
+            known += _setting(name, key)
+    if not token.exists():
+        write_private(token, _setting("TRUEUP_GATEWAY_TOKEN", secrets.token_urlsafe(24)))
+    # Last: a key that is not known publicly is made anew by the next start, both halves.
+    write_private(public, known)
 
 
-def _write(file: Path, settings: dict[str, str]) -> None:
-    write_private(file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
+def _setting(name: str, value: str) -> str:
+    return f"export {name}={shlex.quote(value)}\n"
 
 
 if __name__ == "__main__":

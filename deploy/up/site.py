@@ -20,6 +20,8 @@ DEFAULT_PORTS: dict[str, int | None] = {
     "relay": 8086,
     "odin": 8090,
     "autotask": 8091,
+    "mailbox": 8092,
+    "mailbox_smtp": None,
     "postgres": None,
     "rabbitmq": None,
     "rabbitmq_management": None,
@@ -56,7 +58,9 @@ def read_site(folder: Folder) -> Site | None:
 def open_site(folder: Folder, ports: Mapping[str, int | None], wishes: Mapping[str, Any]) -> Site:
     """The installation in the folder, made when it is new. Wishes that are None keep what was. A port that is taken
     gives way to a free one, unless it was wished for: then ServerError."""
-    known = read_site(folder) or Site({}, _new_secrets())
+    known = read_site(folder) or Site({}, {})
+    # A secret that an older Trueup did not know yet is made now; the others stay.
+    known = replace(known, secrets={**_new_secrets(), **known.secrets})
     site = replace(known, **{name: value for name, value in wishes.items() if value is not None})
     site = replace(site, ports=_choose_ports(known.ports, ports))
     save_site(folder, site)
@@ -86,6 +90,6 @@ def _choose_ports(known: Mapping[str, int], wished: Mapping[str, int | None]) ->
 
 def _new_secrets() -> dict[str, str]:
     made = {"token": random.token_urlsafe(24), "role_password": random.token_urlsafe(18)}
-    for service in ("poller", "psa_writer"):
+    for service in ("poller", "psa_writer", "reporting"):
         made[f"{service}_private_key"], made[f"{service}_public_key"] = new_key_pair()
     return made

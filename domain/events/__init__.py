@@ -5,7 +5,14 @@ version of the class plus a step in `domain/upcasters.py` and a golden file; the
 """
 
 from domain.events.calls import CallsCounted, EndpointCalls
-from domain.events.gateway import ConnectionSaved, MspAdded, PolicyChanged
+from domain.events.close import CloseCheck, CloseCheckAccepted, CloseInvoiced, CloseReopened, CloseSignedOff
+from domain.events.gateway import (
+    ConnectionSaved,
+    MspAdded,
+    NotificationRuleRemoved,
+    NotificationRuleSaved,
+    PolicyChanged,
+)
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.poller import (
     CompanyObserved,
@@ -70,7 +77,13 @@ Event = (
     | MspAdded
     | ConnectionSaved
     | PolicyChanged
+    | NotificationRuleSaved
+    | NotificationRuleRemoved
     | CallsCounted
+    | CloseCheckAccepted
+    | CloseSignedOff
+    | CloseReopened
+    | CloseInvoiced
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
@@ -88,11 +101,18 @@ __all__ = [
     "CatalogueRead",
     "CatalogueReadFailed",
     "Cause",
+    "CloseCheck",
+    "CloseCheckAccepted",
+    "CloseInvoiced",
+    "CloseReopened",
+    "CloseSignedOff",
     "CompanyObserved",
     "ConnectionSaved",
     "EndpointCalls",
     "Event",
     "MspAdded",
+    "NotificationRuleRemoved",
+    "NotificationRuleSaved",
     "PlanRefused",
     "PolicyChanged",
     "PollCompleted",

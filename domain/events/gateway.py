@@ -39,3 +39,32 @@ class PolicyChanged:
     policy: str
     previous_value: str | None
     value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationRuleSaved:
+    """A person says which kinds of notifications are told by which channel and where. target: a mail address, or of a URL
+    only scheme and host, since the rest may hold a secret; "" in app. hour: of a daily digest, in the MSP's time zone.
+    Stream of both: notification-rule/<rule>."""
+
+    type: ClassVar[str] = "NotificationRuleSaved"
+    version: ClassVar[int] = 1
+    rule_id: str
+    rule_version: int
+    kinds: tuple[str, ...]
+    channel: str
+    target: str
+    hour: int | None
+    replaced_secret: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationRuleRemoved:
+    """Nothing more is told by the rule; what still waited to be sent is given up."""
+
+    type: ClassVar[str] = "NotificationRuleRemoved"
+    version: ClassVar[int] = 1
+    rule_id: str
+    rule_version: int
+    channel: str
+    target: str

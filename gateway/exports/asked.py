@@ -57,7 +57,7 @@ def report_of(name: str) -> Report:
 
 def asked(report: Report, file_format: str, given: Iterable[tuple[str, str]], today: Callable[[], date]) -> Asked:
     """What the parameters ask for; today: in the MSP's time zone, for a relative range. Refusal BAD_PARAMETER."""
-    parameters = _once(given)
+    parameters = once(given)
     msp_id = parameters.pop("msp", "")
     if report.model and not msp_id:
         raise refused("msp", "is missing", "Say whose rows: msp=<the MSP's id>.")
@@ -108,7 +108,8 @@ def refused(parameter: str, what: str, fix: str) -> Refusal:
     return Refusal("BAD_PARAMETER", f"The parameter {parameter} {what}.", fix)
 
 
-def _once(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+def once(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parameters by name. Refusal BAD_PARAMETER when one is given twice, or with a NUL."""
     parameters: dict[str, str] = {}
     for name, value in given:
         if name in parameters:

@@ -40,6 +40,7 @@ _STATUS = {
     "UNAUTHENTICATED": 401,
     "NO_SUCH_REPORT": 404,
     "NO_SUCH_MSP": 404,
+    "NO_SUCH_CONNECTION": 404,
     "NO_SUCH_POSITION": 409,
     "INTERNAL": 500,
     "BUSY": 503,
@@ -144,7 +145,7 @@ class Sending:
             "content-type": _KINDS[wish.asked.format],
             "content-disposition": f'attachment; filename="{wish.file_name}"',
             "x-trueup-position": "" if standing is None or standing.position is None else str(standing.position),
-        } | _common(self._correlation_id)
+        } | common_headers(self._correlation_id)
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         return {"type": "http.response.start", "status": 200, "headers": raw}
 
@@ -165,13 +166,14 @@ class _Answer(Response):
                 if sending.begun:
                     # The connection is closed before the end of the file: the client knows that it is not whole.
                     raise
-                await _refused(fault, correlation_id)(scope, receive, send)
+                await refused_answer(fault, correlation_id)(scope, receive, send)
 
 
-def _refused(fault: Exception, correlation_id: str) -> Response:
+def refused_answer(fault: Exception, correlation_id: str) -> Response:
+    """What went wrong before the first byte was sent, with its status."""
     answer = told(GraphQLError(str(fault), original_error=fault))
     code = answer["extensions"]["code"]
-    headers = _common(correlation_id)
+    headers = common_headers(correlation_id)
     if code == "BUSY":
         headers["retry-after"] = str(RETRY_SECONDS)
     if code == "UNAUTHENTICATED":
@@ -179,7 +181,8 @@ def _refused(fault: Exception, correlation_id: str) -> Response:
     return Response(orjson.dumps({"errors": [answer]}), _STATUS.get(code, 400), headers, "application/json")
 
 
-def _common(correlation_id: str) -> dict[str, str]:
+def common_headers(correlation_id: str) -> dict[str, str]:
+    """The headers of every export and refusal."""
     return {"cache-control": "no-store", "x-content-type-options": "nosniff", "x-correlation-id": correlation_id}
 
 

@@ -3,9 +3,16 @@
 import graphene
 from graphql import GraphQLSchema, print_schema
 
-from gateway.schema.mutations import Mutation
+from gateway.schema.closing import CloseMutations
+from gateway.schema.mutations import AdjustmentMutations
+from gateway.schema.notifying import NotificationMutations
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
+from gateway.schema.views import ViewMutations
+
+
+class Mutation(AdjustmentMutations, CloseMutations, NotificationMutations, ViewMutations, graphene.ObjectType):
+    """What can be changed here."""
 
 
 def build() -> GraphQLSchema:

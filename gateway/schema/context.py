@@ -28,6 +28,8 @@ class Context:
     live: Live
     caller: Caller = NOBODY
     correlation_id: str = ""
+    reporting_public_key: str = ""
+    private_addresses: bool = False
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -10,8 +10,7 @@ from sqlalchemy import text
 from gateway import operations
 from gateway.errors import Refusal
 from gateway.schema.context import Context
-from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked
-from gateway.schema.views import ViewMutations
+from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked, outcome, texts
 from plumbing import outbox
 
 
@@ -24,12 +23,8 @@ class RelationWish(graphene.InputObjectType):
     psa_product_id = graphene.String(required=True, description="The product.")
 
 
-def _texts(says: str) -> Any:
-    return graphene.Argument(graphene.NonNull(graphene.List(graphene.NonNull(graphene.String))), description=says)
-
-
-class Mutation(ViewMutations, graphene.ObjectType):
-    """What can be changed here."""
+class AdjustmentMutations:
+    """What can be changed about relations, adjustments and polls."""
 
     set_relations = graphene.Field(
         graphene.NonNull(Outcome),
@@ -42,7 +37,7 @@ class Mutation(ViewMutations, graphene.ObjectType):
     )
     clear_relations = graphene.Field(
         graphene.NonNull(Outcome),
-        relation_ids=_texts("At most 200."),
+        relation_ids=texts("At most 200."),
         reason=graphene.String(default_value="", description="Why, for the record."),
         description="Clear relations: nothing more is posted for them, and the PSA keeps its units.",
         **MSP,
@@ -57,14 +52,14 @@ class Mutation(ViewMutations, graphene.ObjectType):
     )
     retry_adjustments = graphene.Field(
         graphene.NonNull(Outcome),
-        request_ids=_texts("The requests, at most 200."),
+        request_ids=texts("The requests, at most 200."),
         description="Try adjustments that failed again now. Units are read first: only what is missing is posted.",
         **MSP,
         **OPERATION,
     )
     release_adjustments = graphene.Field(
         graphene.NonNull(Outcome),
-        request_ids=_texts("The requests, at most 200."),
+        request_ids=texts("The requests, at most 200."),
         description="Let adjustments out that wait for a person.",
         **MSP,
         **OPERATION,
@@ -152,7 +147,7 @@ class Mutation(ViewMutations, graphene.ObjectType):
                         correlation_id=context.correlation_id,
                         put_at=context.clock.now(),
                     )
-        return {"operation_id": operation_id, "results": [{"id": name, "ok": True} for name in chosen]}
+        return outcome(operation_id, [{"id": name, "ok": True} for name in chosen])
 
 
 def _asked(
@@ -169,4 +164,4 @@ def _answered(
     with operations.begun(context.engine, context.clock, msp_id, operation, rows) as ended:
         answer = context.ask(service, method, msp_id=msp_id, actor=context.caller.name, **given)
         ended(answer["results"])
-    return {"operation_id": operation, "results": answer["results"]}
+    return outcome(operation, answer["results"])

@@ -1,5 +1,7 @@
 """What mutations share -> GraphQL: whose, which operation, and the answer row by row."""
 
+from typing import Any
+
 import graphene
 from graphql import GraphQLResolveInfo
 
@@ -12,6 +14,11 @@ MSP = {"msp_id": graphene.String(required=True, description="Whose.")}
 OPERATION = {
     "operation_id": graphene.String(required=True, description="Made once for each wish: sent again, it acts once.")
 }
+
+
+def texts(says: str) -> Any:
+    """An argument that is a list of texts."""
+    return graphene.Argument(graphene.NonNull(graphene.List(graphene.NonNull(graphene.String))), description=says)
 
 
 class RowRefusal(graphene.ObjectType):
@@ -51,3 +58,8 @@ def checked(info: GraphQLResolveInfo, msp_id: str, operation_id: str, rows: int)
     with context.reading() as connection:
         context.refuse_unknown(connection, msp_id)
     return MspId(msp_id), context
+
+
+def outcome(operation_id: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer to a mutation: {id, ok, refusal} for each row."""
+    return {"operation_id": operation_id, "results": results}

@@ -5,9 +5,11 @@ from typing import Any
 import graphene
 
 from gateway.schema.api_budget import api_budget_field
+from gateway.schema.closing import checklist_field
 from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
+from gateway.schema.notifying import unread_field
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
 from gateway.schema.views import views_field
@@ -22,6 +24,8 @@ def _query() -> Any:
         "find": find_field(),
         "saved_views": views_field(),
         "api_budget": api_budget_field(),
+        "close_checklist": checklist_field(),
+        "unread_notifications": unread_field(),
     }
     for name, (field, resolver) in alone.items():
         fields[name] = field

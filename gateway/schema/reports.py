@@ -1,6 +1,7 @@
 """The reports of services.reporting -> GraphQL connections: nodes, orders, totals, and the resolvers that ask."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import graphene
@@ -52,7 +53,10 @@ Direction = graphene.Enum(
 )
 
 
-def _node(report: Report) -> Any:
+@cache
+def node_of(name: str) -> Any:
+    """The type of a report's rows, one for all who answer with them."""
+    report = REPORTS[name]
     fields: dict[str, Any] = {
         c.name: graphene.Field(SCALARS[c.kind], required=not c.nullable, description=c.help)
         for c in report.columns.values()
@@ -73,7 +77,7 @@ def _connection(report: Report, column: Any) -> Any:
         "A row and its cursor.",
         {
             "cursor": graphene.String(required=True, description="Where the row stands, for after and before."),
-            "node": graphene.Field(_node(report), required=True, description="The row."),
+            "node": graphene.Field(node_of(report.name), required=True, description="The row."),
         },
     )
     return made_type(

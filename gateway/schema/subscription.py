@@ -1,9 +1,10 @@
-"""What is told as it happens: the pulse, and which report is old."""
+"""What is told as it happens: the pulse, which report is old, and what people should know."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+import anyio.to_thread
 import graphene
 from graphql import GraphQLResolveInfo
 
@@ -12,13 +13,15 @@ from gateway.schema.context import Context
 from gateway.schema.making import made_type, value_of
 from gateway.schema.progress import OperationProgress, progress
 from gateway.schema.pulse import Pulse, as_answered
+from gateway.schema.reports import node_of
 from gateway.schema.scalars import Position
-from services.reporting.queries import REPORTS, feeds
+from services.reporting.queries import CLOSE, MOST_ROWS, REPORTS, WATCHED, Question, bell_kinds, feeds, read_page
 
+_HELP = {name: report.help for name, report in REPORTS.items()} | {CLOSE: "The checklist of every month's close."}
 ReportName = graphene.Enum(
     "ReportName",
-    [(name.upper(), name) for name in REPORTS if feeds(name)],
-    description=lambda value: REPORTS[value_of(value)].help if value else "The reports that come from the log.",
+    [(name.upper(), name) for name in WATCHED if feeds(name)],
+    description=lambda value: _HELP[value_of(value)] if value else "The reports that come from the log, and the close.",
 )
 ReportChange = made_type(
     "ReportChange",
@@ -29,6 +32,15 @@ ReportChange = made_type(
     },
 )
 _MSP = {"msp_id": graphene.String(required=True, description="Whose.")}
+
+
+def _added(context: Context, msp_id: MspId, after: int, upto: int) -> list[dict[str, Any]]:
+    """The notifications at (after, upto] for which the bell rings, the oldest first; of many the newest."""
+    with context.reading() as connection:
+        place: dict[str, Any] = {"gte": after + 1, "lte": upto}
+        wanted = {"position": place, "kind": {"in": bell_kinds(connection, msp_id)}}
+        question = Question(filter=wanted, first=MOST_ROWS, wanted=frozenset())
+        return read_page(connection, REPORTS["notifications"], msp_id, question).rows[::-1]
 
 
 class Subscription(graphene.ObjectType):
@@ -43,7 +55,6 @@ class Subscription(graphene.ObjectType):
         description="Where the report stands at once, and again whenever rows of it may have changed and can be read.",
         **_MSP,
     )
-
     operation_progress = graphene.Field(
         graphene.NonNull(OperationProgress),
         operation_id=graphene.String(
@@ -52,6 +63,11 @@ class Subscription(graphene.ObjectType):
             "past that is being made because somebody asked for it.",
         ),
         description="How far an operation is, at once and until it has ended. The rows of a mutation are decided all at once.",
+        **_MSP,
+    )
+    notification_added = graphene.Field(
+        graphene.NonNull(node_of("notifications")),
+        description="Each notification for which the bell rings, from now on, once it can be read.",
         **_MSP,
     )
 
@@ -63,6 +79,20 @@ class Subscription(graphene.ObjectType):
         async with aclosing(progress(info.context, MspId(msp_id), operation_id)) as steps:
             async for step in steps:
                 yield step
+
+    @staticmethod
+    async def subscribe_notification_added(
+        _root: object, info: GraphQLResolveInfo, msp_id: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Whoever is slow misses none: each look goes on from the position of the one before."""
+        context: Context = info.context
+        told = None
+        async with aclosing(context.live.changes(MspId(msp_id), "notifications")) as positions:
+            async for position in positions:
+                if told is not None:
+                    for row in await anyio.to_thread.run_sync(_added, context, MspId(msp_id), told, position):
+                        yield row
+                told = position
 
     @staticmethod
     async def subscribe_pulse_changed(

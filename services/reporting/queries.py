@@ -14,24 +14,33 @@ from domain.keys import MspId
 from plumbing.event_log import UnknownMsp
 from services.reporting import dashboard, sides
 from services.reporting.called import calls_by_endpoint, calls_by_time, put_off
-from services.reporting.feeds import feeds, newest_of_types
+from services.reporting.closing.checklist import Act, Checklist, close_stream, read_checklist
+from services.reporting.closing.checks import CHECKS, Door, State, door_of
+from services.reporting.feeds import CLOSE, WATCHED, feeds, newest_of_types
 from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
+from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
 
 __all__ = [
+    "CHECKS",
+    "CLOSE",
     "FOUND_KINDS",
     "MOST_FOUND",
     "MOST_GROUPS",
     "MOST_ROWS",
     "QUESTIONS",
     "REPORTS",
+    "WATCHED",
+    "Act",
     "BadQuestion",
+    "Checklist",
     "Column",
+    "Door",
     "Grouping",
     "Kind",
     "Lineage",
@@ -40,23 +49,30 @@ __all__ = [
     "Page",
     "Question",
     "Report",
+    "State",
     "Step",
     "UnknownMsp",
+    "bell_kinds",
     "calls_by_endpoint",
     "calls_by_time",
+    "close_stream",
     "dashboard",
+    "door_of",
     "feeds",
     "find",
     "has_side",
+    "mark_read",
     "newest_of_types",
     "open_failures_of",
     "position_at_end_of",
     "pulse",
     "put_off",
+    "read_checklist",
     "read_groups",
     "read_page",
     "relations_of",
     "side_progress",
+    "unread",
 ]
 
 

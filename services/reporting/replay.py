@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
@@ -89,8 +89,9 @@ def replay(
     lock: two a worker must fit in the engine's pool. swap=False compares and leaves the living rows. NotReplayable,
     ReplayRunning, ReplayStopped, UnknownMsp. For a plain process: it may take minutes."""
     told = progress or (lambda _: None)
+    models = chosen_models(names)
     msps = [msp] if msp is not None else _msps(engine)
-    jobs = [(model, msp_id) for msp_id in msps for model in _models(names)]
+    jobs = [(model, msp_id) for msp_id in msps for model in models]
 
     def one(job: tuple[ReadModel, MspId]) -> Rebuilt:
         return _rebuild(engine, *job, told, batch, clock or Clock(), swap=swap)
@@ -99,7 +100,8 @@ def replay(
         return list(pool.map(one, jobs))
 
 
-def _models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
+def chosen_models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
+    """The read models with these names ("all": every one), each once. NotReplayable."""
     chosen: list[ReadModel] = []
     for name in names:
         if isinstance(name, Reactor):
@@ -186,12 +188,13 @@ def _catch_up(
     with engine.connect() as connection:
         first, _ = _position(connection, plain.name, msp_id)
 
-    def fold_and_tell(connection: Connection, part: Slice) -> None:
-        plain.fold(connection, part)
-        rate = (part.upto - first) / max(time.monotonic() - began, 1e-6)
-        told(Progress(model.name, msp_id, part.upto, event_log.head(connection, msp_id), rate))
+    def tell(passed: int) -> None:
+        with engine.connect() as connection:
+            head = event_log.head(connection, msp_id)
+        rate = passed / max(time.monotonic() - began, 1e-6)
+        told(Progress(model.name, msp_id, first + passed, head, rate))
 
-    catch_up(engine, replace(plain, fold=fold_and_tell), msp_id, clock)
+    catch_up(engine, plain, msp_id, clock, tell)
     with engine.connect() as connection:
         position, reason = _position(connection, plain.name, msp_id)
     if reason is not None:

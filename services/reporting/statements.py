@@ -184,10 +184,10 @@ def _after(
 
 def holding(report: Report, asked: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
     """Whether a row belongs to the report and all that is asked of it, as (column, word), holds; values: is_0, is_1, ..."""
-    return and_(report.condition, *(_holds(report.columns[name], word, n) for n, (name, word) in enumerate(asked)))
+    return and_(report.condition, *(holds(report.columns[name], word, n) for n, (name, word) in enumerate(asked)))
 
 
-def _holds(column: Column, word: str, number: int) -> ColumnElement[bool]:
+def holds(column: Column, word: str, number: int) -> ColumnElement[bool]:
     name, shape = f"is_{number}", _TYPES[column.kind]
     here = column.expression
     value = sql_cast(bindparam(name, type_=shape), shape)

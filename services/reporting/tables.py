@@ -295,3 +295,77 @@ activity = _read_model(
     *_optional("reason"),
     *_texts("correlation_id"),
 )
+close_acts = _read_model(
+    "close_acts",
+    ("psa_connection_id", "period", "position"),
+    *_texts("psa_connection_id", "period"),
+    Column("position", BigInteger, nullable=False),
+    *_texts("act"),
+    _moment("acted_at", required=True),
+    *_texts("acted_by"),
+    *_optional("check_key", "title"),
+    _whole("rows", required=False),
+    _whole("exceptions", required=False),
+    Column("as_of_position", BigInteger),
+    *_optional("reason"),
+)
+readings = _read_model(
+    "readings",
+    ("connection_id",),
+    *_texts("connection_id"),
+    _moment("read_at", required=True),
+)
+notifications = _read_model(
+    "notifications",
+    ("position", "kind"),
+    Column("position", BigInteger, nullable=False),
+    *_texts("kind"),
+    _moment("happened_at", required=True),
+    *_texts("severity", "fold_key", "about"),
+    _whole("things"),
+    *_texts("message"),
+    *_optional("fix"),
+    *_texts("link_report"),
+    *_optional("link_column", "link_key"),
+)
+told_troubles = _read_model("told_troubles", ("subject",), *_texts("subject", "trouble"))
+our_units = _read_model(
+    "our_units",
+    ("psa_connection_id", "psa_product_id", "position"),
+    *_texts("psa_connection_id", "psa_product_id"),
+    Column("position", BigInteger, nullable=False),
+    Column("on_date", Date, nullable=False),
+    *(_whole(name) for name in ("units", "unit_change")),
+)
+found_resources = _read_model(
+    "found_resources",
+    ("connection_id", "subscription_id", "resource_key"),
+    *_texts("connection_id", "subscription_id", "resource_key"),
+    Column("position", BigInteger, nullable=False),
+    *_texts("about"),
+)
+# No read models: what a replay must not touch.
+read_marks = Table(
+    "read_marks",
+    METADATA,
+    Column("msp_id", Text(collation="C"), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    _moment("read_at", required=True),
+)
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("delivery_id", Text(collation="C"), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    *_texts("msp_id", "rule_id"),
+    # What it tells: a notification, a day of digest or a test; with the rule it stands once.
+    *_texts("occasion", "channel", "target", "subject_line", "body"),
+    # Of a digest: how far it tells.
+    Column("upto", BigInteger),
+    *_texts("state"),
+    _whole("attempts"),
+    _moment("made_at", required=True),
+    *(_moment(name) for name in ("next_try_at", "held_until", "tried_at", "sent_at")),
+    *_optional("last_answer"),
+)

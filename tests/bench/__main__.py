@@ -7,7 +7,21 @@ from collections.abc import Callable
 
 import click
 
-from tests.bench import append, bells, calls, nothing_to_do, polling, reconciling, relaying
+from tests.bench import (
+    append,
+    bells,
+    calls,
+    exporting,
+    lag,
+    nothing_to_do,
+    polling,
+    python_fold,
+    rebuilding,
+    reconciling,
+    relaying,
+    reports,
+    scenarios,
+)
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
 from tests.bench.machine import facts
@@ -16,24 +30,41 @@ Bench = Callable[..., list[Measured]]
 BENCHES: dict[tuple[str, ...], Bench] = {
     ("P1", "P2"): append.bulk,
     ("P3",): append.single,
+    ("P4",): rebuilding.against_bare,
+    ("P5",): rebuilding.a_million,
+    ("P6",): python_fold.in_python,
+    ("PEER",): python_fold.peer,
+    ("P7",): lag.from_commit,
     ("P8",): relaying.relay,
     ("P9",): bells.backlog,
+    ("P10", "S8"): reports.pages,
+    ("P11", "S8"): exporting.csv,
     ("P12",): reconciling.replanning,
     ("P13",): polling.unchanged,
     ("P14",): calls.counted,
+    ("P15",): rebuilding.ten_million,
     ("P16",): nothing_to_do.quiet_house,
+    ("S1",): scenarios.year,
+    ("S2",): scenarios.hot_link,
+    ("S3",): scenarios.under_fire,
+    ("S4",): lag.slow_reader,
 }
-IDS = [goal_id for ids in BENCHES for goal_id in ids]
+# Those that take more than ten minutes run when they are named, or with --full.
+LONG = {"P15"}
+IDS = list(dict.fromkeys(goal_id for ids in BENCHES for goal_id in ids))
 
 
 @click.command(help=f"Measure the goals {', '.join(IDS)} of the house and print each with its floor and stretch.")
 @click.option("--only", default="", help="Some of them, as in P1,P3.")
 @click.option("--quick", is_flag=True, help="A tenth of the work: for a look, not for a verdict.")
+@click.option("--full", is_flag=True, help=f"Also what takes long: {', '.join(sorted(LONG))}.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1, 20), help="Turns; medians are shown.")
 @click.option("--postgres", "postgres_url", default="", help="A superuser's URL; else a PostgreSQL of the run's own.")
-def main(*, only: str, quick: bool, rounds: int, postgres_url: str) -> None:
+def main(*, only: str, quick: bool, full: bool, rounds: int, postgres_url: str) -> None:
     """Prints what was measured."""
-    wanted = {word.strip().upper() for word in only.split(",") if word.strip()} or set(IDS)
+    wanted = {word.strip().upper() for word in only.split(",") if word.strip()} or (
+        set(IDS) if full or quick else set(IDS) - LONG
+    )
     if unknown := wanted - set(IDS):
         raise click.BadParameter(f"no such goal: {', '.join(sorted(unknown))}. There are {', '.join(IDS)}.")
     # Whoever ends the run early must not leave its servers behind.

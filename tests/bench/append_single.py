@@ -16,7 +16,8 @@ from domain.envelope import NewEvent
 from plumbing import event_log
 from plumbing.database import make_engine
 from tests.bench.append import MSP
-from tests.bench.generate import FIRST_MOMENT, count_changes
+from tests.bench.generate import count_changes
+from tests.bench.names import FIRST_MOMENT
 from tests.bench.turns import serve
 
 

@@ -9,9 +9,10 @@ from plumbing import event_log, topology
 from plumbing.database import make_engine
 from services.reporting.projections import TYPES
 from tests.bench.append import add_log
-from tests.bench.generate import FIRST_MOMENT, MSPS, count_changes
+from tests.bench.generate import count_changes
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import Ground
+from tests.bench.names import FIRST_MOMENT, MSPS
 from tests.bench.relaying import connected, publish
 from tests.bench.turns import Child, in_turns
 

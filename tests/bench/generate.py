@@ -1,76 +1,33 @@
-"""A seed -> what an MSP of any size would have lived through: its links, and count changes that fall on them by Zipf's law.
+"""A seed -> logs of MSPs of any size: all that happens in a year, or count changes alone, over links by Zipf's law.
 
 The same seed gives the same events. A few links change all the time and most hardly ever, as with real customers.
-`python -m tests.bench.generate --events 1000000 --database postgresql://...` fills a log with them.
+`python -m tests.bench.generate --events 1000000 --msps 40 --database postgresql://...` fills the logs of new MSPs.
 """
 
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from itertools import accumulate, islice
 from random import Random
 
 import click
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from domain.envelope import NewEvent
 from domain.events import ResourceCountChanged
-from domain.events.names import OdinNames, PsaNames
-from domain.keys import (
-    CompanyId,
-    ConnectionId,
-    MspId,
-    PsaAgreementId,
-    PsaCustomerId,
-    PsaProductId,
-    ResourceId,
-    SubscriptionId,
-)
+from domain.keys import MspId
 from plumbing import event_log
 from plumbing.database import make_engine
+from tests.bench.life import life
+from tests.bench.names import FIRST_MOMENT, odin_names, resource_stream
 from tests.msps import add_msp
 
-MSPS = tuple(MspId(f"bench-{number}") for number in range(40))
-FIRST_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-# A company has about ten subscriptions and a subscription three resources.
-SUBSCRIPTIONS, RESOURCES = 10, 3
-OFFERS = ("Exchange Online (Plan 1)", "Microsoft 365 Business Premium", "Acronis Cyber Protect – Größe 100 GB")
-
-
-def odin_names(link: int) -> OdinNames:
-    """Company, subscription and resource of the link with this number, counted from 0."""
-    subscription, resource = divmod(link, RESOURCES)
-    company = subscription // SUBSCRIPTIONS
-    return OdinNames(
-        connection_id=ConnectionId("odin"),
-        company_id=CompanyId(str(1_200_000_000 + company)),
-        company_name=f"Company {company} Ltd",
-        subscription_id=SubscriptionId(str(1_000_000 + subscription)),
-        subscription_name=f"Subscription {subscription}",
-        resource_id=ResourceId(str(100_000 + link)),
-        resource_name=OFFERS[resource],
-    )
-
-
-def psa_names(link: int) -> PsaNames:
-    """Customer, agreement and product of the link with this number: one product a link."""
-    subscription, resource = divmod(link, RESOURCES)
-    company = subscription // SUBSCRIPTIONS
-    return PsaNames(
-        psa_connection_id=ConnectionId("autotask"),
-        psa_customer_id=PsaCustomerId(str(29_000_000 + company)),
-        psa_customer_name=f"Company {company} Ltd",
-        psa_agreement_id=PsaAgreementId(str(29_600_000 + subscription)),
-        psa_agreement_name=f"Cloud services {subscription}",
-        psa_product_id=PsaProductId(str(1_000 + link)),
-        psa_product_name=OFFERS[resource],
-    )
-
-
-def resource_stream(names: OdinNames) -> str:
-    """The stream in which the poller keeps what happens to the resource."""
-    return f"resource/{names.connection_id}/{names.company_id}/{names.subscription_id}/{names.resource_id}"
+EVENTS_A_LINK = 50
+# Called after each commit: the MSP, how many events, the seconds.
+Appended = Callable[[MspId, int, float], object]
+_AT_ONCE = 5_000
 
 
 def count_changes(seed: int, links: int, how_many: int) -> Iterator[NewEvent]:
@@ -96,33 +53,55 @@ def count_changes(seed: int, links: int, how_many: int) -> Iterator[NewEvent]:
         )
 
 
-@click.command(help="Fill the log of a new MSP with count changes over its links, by Zipf's law.")
-@click.option("--database", "url", required=True, help="URL of a migrated database that may be filled.")
-@click.option("--events", default=10_000, show_default=True, type=click.IntRange(1, 10_000_000), help="How many.")
-@click.option("--links", default=20_000, show_default=True, type=click.IntRange(1), help="Over how many links.")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same events.")
-@click.option("--msp", "msp_id", default="bench", show_default=True, help="The MSP whose log they go to; made anew.")
-def main(url: str, events: int, links: int, seed: int, msp_id: str) -> None:
-    """By COPY, 5,000 events a commit."""
-    engine = make_engine(url, "trueup generate", statement_seconds=600)
-    try:
+def msps_of(how_many: int) -> list[MspId]:
+    """The ids of so many MSPs."""
+    return [MspId(f"bench-{number}") for number in range(how_many)]
+
+
+def fill_logs(
+    engine: Engine, events: int, msps: int, seed: int = 1, links: int = 0, appended: Appended = lambda *_: None
+) -> list[MspId]:
+    """New MSPs with logs of so many events in all, a year of each one's life, by COPY. links: of each; 0: one for 50 events."""
+    ids = msps_of(msps)
+    for place, msp_id in enumerate(ids):
         add_msp(engine, msp_id)
-    except IntegrityError:
-        raise click.ClickException(f"there is an MSP {msp_id!r} already: name another with --msp") from None
-    begun = time.perf_counter()
-    coming = count_changes(seed, links, events)
-    with click.progressbar(length=events, label=f"{events:,} events") as progress:
-        while some := list(islice(coming, 5_000)):
+        its_own = events // msps + (place < events % msps)
+        its_links = links or max(1, its_own // EVENTS_A_LINK)
+        for some in _parts(life(seed + place, its_links, its_own)):
+            begun = time.perf_counter()
             with engine.begin() as connection:
                 event_log.append_copied(
                     connection,
-                    MspId(msp_id),
+                    msp_id,
                     some,
                     recorded_at=some[-1].occurred_at,
                     recorded_by="generate",
                     correlation_id=f"seed-{seed}",
                 )
-            progress.update(len(some))
+            appended(msp_id, len(some), time.perf_counter() - begun)
+    return ids
+
+
+def _parts(events: Iterator[NewEvent]) -> Iterator[Sequence[NewEvent]]:
+    while some := list(islice(events, _AT_ONCE)):
+        yield some
+
+
+@click.command(help="Fill the logs of new MSPs, bench-0 and on, with a year of each one's life.")
+@click.option("--database", "url", required=True, help="URL of a migrated database that may be filled.")
+@click.option("--events", default=10_000, show_default=True, type=click.IntRange(1, 10_000_000), help="How many.")
+@click.option("--msps", default=1, show_default=True, type=click.IntRange(1, 1_000), help="Over how many MSPs.")
+@click.option("--links", default=0, type=click.IntRange(0), help="Links of each MSP; default: one for 50 events.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same events.")
+def main(url: str, events: int, msps: int, links: int, seed: int) -> None:
+    """By COPY, 5,000 events a commit."""
+    engine = make_engine(url, "trueup generate", statement_seconds=600)
+    begun = time.perf_counter()
+    with click.progressbar(length=events, label=f"{events:,} events") as progress:
+        try:
+            fill_logs(engine, events, msps, seed, links, lambda _, some, __: progress.update(some))
+        except IntegrityError:
+            raise click.ClickException("there are MSPs of that name already: take another database") from None
     click.echo(f"{events / (time.perf_counter() - begun):,.0f} events a second, making them included")
 
 

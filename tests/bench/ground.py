@@ -71,6 +71,14 @@ class Ground:
         self._execute("DROP DATABASE {} WITH (FORCE)", name)
 
     @contextmanager
+    def copy(self, source: str) -> Iterator[str]:
+        """The URL of a copy of a database in which nobody is signed in; gone afterwards."""
+        name = f"bench_{uuid4().hex[:12]}"
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, urlsplit(source).path[1:])
+        yield _with_path(self.postgres.url, name)
+        self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    @contextmanager
     def vhost(self) -> Iterator[str]:
         """The amqp URL of a fresh vhost in which the queues of the house are declared; gone afterwards."""
         name = f"bench_{uuid4().hex[:12]}"

@@ -19,9 +19,9 @@ from services.poller.known_model import known_after
 from services.poller.place import Place
 from services.poller.sources.port import Resource, Snapshot, SubscriptionRow
 from tests.bench.append import MSP
-from tests.bench.generate import FIRST_MOMENT, RESOURCES, odin_names
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import Ground
+from tests.bench.names import FIRST_MOMENT, RESOURCES, odin_names
 from tests.bench.turns import in_turns
 from tests.bench.written import rows_written
 

@@ -8,9 +8,9 @@ from plumbing.clock import Clock
 from plumbing.database import make_engine
 from services.reconciler.replan import replan
 from tests.bench.append import MSP, add_log
-from tests.bench.generate import RESOURCES, SUBSCRIPTIONS
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import Ground
+from tests.bench.names import RESOURCES, SUBSCRIPTIONS
 from tests.bench.turns import in_turns
 from tests.bench.written import rows_written
 

@@ -14,9 +14,9 @@ from plumbing.clock import Clock
 from plumbing.database import make_engine
 from plumbing.publisher import Publisher
 from plumbing.relay import Relay
-from tests.bench.generate import FIRST_MOMENT
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import Ground
+from tests.bench.names import FIRST_MOMENT
 from tests.bench.turns import in_turns
 
 P8 = Goal("P8", "outbox relay", "raw publish, py-amqp, window of 100", "messages/s", 0.20, 0.50)

@@ -1,6 +1,7 @@
 """(our way, the limit's way) -> figures of both, taken in turns, so that a busy moment of the machine falls on both."""
 
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -44,6 +45,10 @@ class Child:
             raise RuntimeError(f"{' '.join(map(str, self._popen.args[3:]))} ended with status {self._popen.wait()}")
         answer: Mapping[str, Any] = json.loads(line)
         return answer
+
+    def has_answered(self) -> bool:
+        """Whether its answer is there, or it has died."""
+        return bool(select.select([self._popen.stdout], [], [], 0)[0])
 
     def ask(self, **command: Any) -> Mapping[str, Any]:
         """Its answer to a command."""

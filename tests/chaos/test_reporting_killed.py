@@ -66,7 +66,8 @@ def caught_up(engine: Engine, msp_id: MspId) -> bool:
     with engine.connect() as connection:
         behind = text(
             """SELECT count(*) FILTER (WHERE p.position = h.position) FROM log.heads h
-               LEFT JOIN reporting.positions p USING (msp_id) WHERE h.msp_id = :m"""
+               LEFT JOIN reporting.positions p USING (msp_id)
+               WHERE h.msp_id = :m AND p.consumer <> 'reporting.deliveries'"""
         )
         return connection.scalar(behind, {"m": msp_id}) == len(READ_MODELS)
 

@@ -1,9 +1,11 @@
 """The operator's command: what it does, and one line that says what to do when it cannot."""
 
+import csv
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from sqlalchemy import text
 from deploy.servers.ports import free_port
 from plumbing.database import make_engine
 from plumbing.secrets import new_key_pair, unseal
+from tests.msps import add_msp
+from tests.reporting import history as h
 from tests.servers import Postgres
 
 pytestmark = [pytest.mark.postgres]
@@ -180,4 +184,59 @@ def test_a_silent_service_is_named(trueup: Run) -> None:
     # then
     assert outcome.returncode != 0
     assert "the service psa_writer does not answer: is it running?" in said(outcome)
+    assert "Traceback" not in said(outcome)
+
+
+def test_a_replay_until_a_past_day_or_place_leaves_the_living_rows_and_lets_reports_be_asked_as_of_then(
+    trueup: Run, database: str, tmp_path: Path
+) -> None:
+    # given: four licences, and twelve since the next day
+    engine = make_engine(database, "test")
+    names, msp_id = h.odin(), add_msp(engine, "acme")
+    h.append(engine, msp_id, [h.discovered(names, "4")], recorded_at=datetime(2026, 6, 30, 12, tzinfo=UTC))
+    h.append(engine, msp_id, [h.counted(names, "4", "12")], recorded_at=datetime(2026, 7, 1, 12, tzinfo=UTC))
+    h.project(engine, msp_id)
+    engine.dispose()
+
+    # when
+    until_day = trueup("replay", "--msp", "acme", "--until", "2026-06-30")
+    until_place = trueup("replay", "resources", "--msp", "acme", "--until", "2")
+
+    # then
+    for outcome, place in ((until_day, 1), (until_place, 2)):
+        assert outcome.returncode == 0, said(outcome)
+        assert f"can be asked as of position {place}." in outcome.stdout
+    counts = {as_of: exported_counts(trueup, tmp_path, as_of) for as_of in ("2026-06-30", "2", "")}
+    assert counts == {"2026-06-30": ["4.00"], "2": ["12.00"], "": ["12.00"]}
+
+
+def exported_counts(trueup: Run, folder: Path, as_of: str) -> list[str]:
+    file = folder / f"as-of-{as_of}.csv"
+    outcome = trueup(
+        "export", "subscriptions", "--msp", "acme", "--out", str(file), *(["--as-of", as_of] if as_of else [])
+    )
+    assert outcome.returncode == 0, said(outcome)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        return [row["Count"] for row in csv.DictReader(lines)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--until", "2"], "--until goes with --msp"),
+        (["--msp", "acme", "--until", "2", "--dry-run"], "without --dry-run"),
+        (["--msp", "acme", "--until", "June"], "neither a day such as 2026-06-30 nor a place in the log"),
+        (["--msp", "acme", "--until", "2"], "has positions up to 0"),
+        (["nonsense", "--msp", "acme", "--until", "0"], "is no read model"),
+    ],
+)
+def test_a_replay_until_nowhere_is_refused(trueup: Run, database: str, arguments: list[str], why: str) -> None:
+    engine = make_engine(database, "test")
+    add_msp(engine, "acme")
+    engine.dispose()
+
+    outcome = trueup("replay", *arguments)
+
+    assert outcome.returncode != 0
+    assert why in said(outcome)
     assert "Traceback" not in said(outcome)

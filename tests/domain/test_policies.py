@@ -19,6 +19,12 @@ def test_any_other_value_is_refused(name: str, value: str) -> None:
         policy_value(name, value)
 
 
+def test_a_number_beyond_the_most_is_refused_with_the_most() -> None:
+    assert policy_value("freeze_hours", "240") == "240"
+    with pytest.raises(BadPolicy, match="at most 240"):
+        policy_value("freeze_hours", "9" * 30)
+
+
 def test_a_policy_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(BadPolicy, match="increase_effective"):
         policy_value("decrease_immediately", "yes")

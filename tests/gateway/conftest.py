@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.keys import MspId
+from plumbing import topology
 from plumbing.database import make_engine
 from tests.gateway.serving import Answering, gateway
 from tests.msps import add_msp
@@ -82,4 +83,12 @@ def told(database: str) -> MspId:
 def own(told: MspId, database: str) -> Iterator[Answering]:
     """A gateway of the test's own, under its own role and without a broker."""
     with gateway(role_url(database, "trueup_gateway")) as answering:
+        yield answering
+
+
+@pytest.fixture
+def ringing(told: MspId, database: str, vhost: str) -> Iterator[Answering]:
+    """A gateway with a broker."""
+    topology.declare(vhost, [], [])
+    with gateway(role_url(database, "trueup_gateway"), vhost) as answering:
         yield answering

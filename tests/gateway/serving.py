@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ NOWHERE = "amqp://guest:guest@127.0.0.1:1/"
 
 @dataclass
 class Answering:
-    """A gateway that answers at an address."""
+    """A gateway that answers at an address. output: what it has logged, once it has ended."""
 
     url: str
     process: subprocess.Popen
+    output: str = ""
     session: requests.Session = field(default_factory=requests.Session)
 
     def post(self, query: str, variables: dict[str, Any] | None = None, **more: Any) -> requests.Response:
@@ -42,6 +44,11 @@ class Answering:
         error = self.post(query, variables).json()["errors"][0]
         return error["extensions"] | {"message": error["message"]}
 
+    def metric(self, name: str) -> float:
+        lines = requests.get(f"{self.url}/metrics", timeout=10).text.splitlines()
+        (value,) = (line.split()[1] for line in lines if line.split()[0] == name)
+        return float(value)
+
 
 def environment(database: str, rabbitmq: str = NOWHERE, **more: str) -> dict[str, str]:
     given = {"DATABASE_URL": database, "RABBITMQ_URL": rabbitmq, "GATEWAY_TOKEN": TOKEN} | more
@@ -52,27 +59,40 @@ def environment(database: str, rabbitmq: str = NOWHERE, **more: str) -> dict[str
 @contextmanager
 def gateway(database: str, rabbitmq: str = NOWHERE, **more: str) -> Iterator[Answering]:
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "gateway"],
-        env=environment(database, rabbitmq, PORT=str(port), **more),
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    answering = Answering(f"http://127.0.0.1:{port}", process)
+    # A file takes whatever is logged: a pipe that nobody reads is full after 64 kB, and the gateway would stand still.
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "gateway"],
+            env=environment(database, rabbitmq, PORT=str(port), **more),
+            cwd=Path(__file__).parents[2],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        answering = Answering(f"http://127.0.0.1:{port}", process)
+        try:
+            wait_for(lambda: is_up(answering), what="the gateway")
+            yield answering
+        finally:
+            answering.session.close()
+            end(process)
+            log.seek(0)
+            answering.output = log.read()
+            sys.stderr.write(answering.output[-6000:])
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ends it, whatever state it is in."""
+    process.terminate()
     try:
-        wait_for(lambda: is_up(answering), what="the gateway")
-        yield answering
-    finally:
-        answering.session.close()
-        process.terminate()
-        output, _ = process.communicate(timeout=30)
-        answering.output = output
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(30)
+        raise
 
 
 def is_up(answering: Answering) -> bool:
-    assert answering.process.poll() is None, answering.process.communicate()[0]
+    assert answering.process.poll() is None, "the gateway has ended"
     try:
         return requests.get(f"{answering.url}/healthz", timeout=5).ok
     except requests.ConnectionError:

@@ -1,15 +1,12 @@
 """What is told as it happens: the pulse, and reports only when their rows can be read; by bells, or else by the sweep."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
 
 from domain.keys import MspId
-from plumbing import topology
-from plumbing.publisher import Message, Publisher
-from tests.gateway.listening import Listener, listening
+from tests.gateway.listening import listening, ring, silent
 from tests.gateway.serving import Answering, gateway
 from tests.reporting import history as h
 from tests.servers import role_url
@@ -24,33 +21,13 @@ PULSE = (
 ROWS = '{ subscriptions(mspId: "acme") { totalCount asOf { position } } }'
 
 
-@pytest.fixture
-def ringing(told: MspId, database: str, vhost: str) -> Iterator[Answering]:
-    """A gateway with a broker."""
-    topology.declare(vhost, [], [])
-    with gateway(role_url(database, "trueup_gateway"), vhost) as answering:
-        yield answering
-
-
-def ring(vhost: str, upto: int) -> None:
-    publisher = Publisher(vhost)
-    body = json.dumps({"msp_id": "acme", "upto": upto}).encode()
-    publisher.publish([Message(topology.BELLS.name, "ResourceDiscovered", body, message_id="1")])
-    publisher.close()
-
-
-def silent(listener: Listener, seconds: float) -> bool:
-    try:
-        listener.next(seconds)
-    except TimeoutError:
-        return True
-    return False
-
-
-def test_the_pulse_is_told_at_once_and_again_when_it_is_another(own: Answering, engine: Engine, told: MspId) -> None:
+def test_the_pulse_is_told_at_once_and_by_the_sweep_when_it_is_another(
+    own: Answering, engine: Engine, told: MspId
+) -> None:
     with listening(own) as listener:
         listener.subscribe(PULSE)
         first = listener.data()
+        assert silent(listener, 0.5)
         h.append(engine, told, [h.poll_failed()])
         grown = listener.data()
         h.project(engine, told)
@@ -61,31 +38,56 @@ def test_the_pulse_is_told_at_once_and_again_when_it_is_another(own: Answering, 
     assert (folded["openFailures"], {one["lag"] for one in folded["consumers"]}) == (first["openFailures"] + 1, {0})
 
 
-def test_a_report_is_told_only_when_its_rows_can_be_read(own: Answering, engine: Engine, told: MspId) -> None:
-    with listening(own) as listener:
+@pytest.mark.rabbitmq
+def test_a_report_is_told_only_when_its_rows_can_be_read(
+    ringing: Answering, engine: Engine, told: MspId, vhost: str
+) -> None:
+    with listening(ringing) as listener, listening(ringing) as other:
         listener.subscribe(CHANGED, report="SUBSCRIPTIONS")
         assert listener.data() == {"report": "SUBSCRIPTIONS", "position": "9"}
-        h.append(engine, told, [h.discovered(h.odin("new"), "1")])
-        assert silent(listener, 7)  # a sweep has passed
+        other.subscribe(PULSE)
+        other.data()
+        ring(vhost, h.append(engine, told, [h.discovered(h.odin("new"), "1")]))
+        assert other.data()["position"] == "10"
+        assert silent(listener, 0.5)
         h.project(engine, told)
         assert listener.data()["position"] == "10"
 
-        rows = own.data(ROWS)["subscriptions"]
+        rows = ringing.data(ROWS)["subscriptions"]
 
     assert rows == {"totalCount": 4, "asOf": {"position": "10"}}
 
 
-def test_a_report_is_not_told_of_what_does_not_change_it(own: Answering, engine: Engine, told: MspId) -> None:
-    with listening(own) as listener:
+@pytest.mark.rabbitmq
+def test_a_report_is_told_while_events_come_faster_than_they_are_folded(
+    ringing: Answering, engine: Engine, told: MspId, vhost: str
+) -> None:
+    with listening(ringing) as listener:
+        listener.subscribe(CHANGED, report="SUBSCRIPTIONS")
+        listener.data()
+        ring(vhost, h.append(engine, told, [h.discovered(h.odin("new"), "1")]))
+        assert silent(listener, 1.6)  # the next look without a bell is as far away
+        h.project(engine, told)
+        ring(vhost, h.append(engine, told, [h.discovered(h.odin("newer"), "1")]))
+        assert listener.data()["position"] == "10"
+
+
+@pytest.mark.rabbitmq
+def test_a_report_is_not_told_of_what_does_not_change_it(
+    ringing: Answering, engine: Engine, told: MspId, vhost: str
+) -> None:
+    with listening(ringing) as listener:
         listener.subscribe(CHANGED, report="PSA_CUSTOMERS")
         listener.data()
         listener.subscribe(CHANGED, "2", report="FAILURES")
         listener.data("2")
-        h.append(engine, told, [h.poll_failed()])
+        at = h.append(engine, told, [h.poll_failed()])
         h.project(engine, told)
+        ring(vhost, at)
         assert listener.data("2") == {"report": "FAILURES", "position": "10"}
-        h.append(engine, told, [h.customer(h.psa("p"))])
+        at = h.append(engine, told, [h.customer(h.psa("p"))])
         h.project(engine, told)
+        ring(vhost, at)
         assert {listener.next()["id"], listener.next()["id"]} == {"1", "2"}
 
 
@@ -123,30 +125,35 @@ def test_a_bell_is_heard_at_once_and_by_every_gateway(
                 }
 
 
-@pytest.mark.rabbitmq
-def test_the_queue_of_bells_goes_with_its_gateway(told: MspId, database: str, vhost: str, rabbitmq) -> None:
-    def queues() -> list[str]:
-        found = rabbitmq.api("GET", f"queues/{vhost.rsplit('/', 1)[1]}")
-        return [queue["name"] for queue in found if queue["name"].startswith("amq.gen")]
-
-    with gateway(role_url(database, "trueup_gateway"), vhost):
-        wait_for(lambda: len(queues()) == 1, what="the queue")
-    wait_for(lambda: queues() == [], what="its end")
+def test_one_look_serves_all_who_come_at_once(own: Answering) -> None:
+    with listening(own) as listener:
+        for number in range(20):
+            listener.subscribe(PULSE, str(number))
+        assert {listener.next()["id"] for _ in range(20)} == {str(number) for number in range(20)}
+        assert own.metric("trueup_live_looks_total") <= 3
 
 
-@pytest.mark.rabbitmq
-def test_nobody_is_looked_at_whom_nobody_watches(ringing: Answering, engine: Engine, told: MspId) -> None:
-    def looks() -> int:
-        with engine.connect() as connection:
-            rows = connection.exec_driver_sql(
-                """SELECT count(*) FROM pg_stat_activity WHERE usename = 'trueup_gateway' AND datname = current_database()
-                   AND query LIKE '%%log.heads%%' AND query_start > now() - interval '1 second'"""
-            )
-            return int(rows.scalar_one())
-
-    with listening(ringing) as listener:
-        listener.subscribe(PULSE)
-        listener.data()
+def test_no_msp_is_looked_at_that_nobody_watches(own: Answering) -> None:
+    with listening(own) as listener, listening(own) as other:
+        for each in (listener, other):
+            each.subscribe(PULSE)
+            each.data()
         listener.send(type="complete", id="1")
-        wait_for(lambda: looks() == 0, what="silence")
-        assert silent(listener, 6)
+        listener.send(type="ping")
+        listener.next()
+        assert own.metric("trueup_watched_msps") == 1
+        other.send(type="complete", id="1")
+        wait_for(lambda: own.metric("trueup_watched_msps") == 0, what="silence")
+
+
+def test_what_ends_the_looking_is_told_to_all_who_listen(own: Answering, engine: Engine, told: MspId) -> None:
+    with listening(own) as listener, listening(own) as other:
+        for each in (listener, other):
+            each.subscribe(PULSE)
+            each.data()
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql("DELETE FROM setup.msps")
+        for each in (listener, other):
+            assert each.next()["payload"][0]["extensions"]["code"] == "NO_SUCH_MSP"
+        wait_for(lambda: own.metric("trueup_watched_msps") == 0, what="silence")

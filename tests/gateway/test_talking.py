@@ -1,19 +1,20 @@
 """The WebSocket's door: who may come in, what is spoken there, and how much of it."""
 
 import json
-import socket
 import time
-from urllib.parse import urlsplit
+from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from gateway import talking
-from tests.gateway.listening import Listener, connected, listening
+from tests.gateway.listening import Listener, connected, deaf, listening
 from tests.gateway.serving import TOKEN, Answering
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.postgres]
+# A close frame has less room than this takes.
+LONG = "\N{HEAVY BLACK HEART}" * talking.LONGEST_ID
 PULSE = 'subscription { pulseChanged(mspId: "acme") { position } }'
 
 
@@ -77,11 +78,14 @@ def test_ping_is_answered_by_pong_and_pong_by_nothing(served: Answering) -> None
         ('{"type": "connection_init"}', 4429),
         ('{"type": "subscribe", "id": "taken", "payload": {"query": "subscription { x }"}}', 4409),
         (json.dumps({"type": "ping", "payload": "x" * 40_000}), 1009),
+        pytest.param(json.dumps({"type": LONG}), 4400, id="a long type"),
+        pytest.param(json.dumps({"type": "subscribe", "id": LONG, "payload": {}}), 4409, id="a long id"),
     ],
 )
 def test_what_is_not_spoken_here_closes_the_connection(served: Answering, text: str, code: int) -> None:
     with listening(served) as listener:
         listener.subscribe(PULSE, "taken")
+        listener.subscribe(PULSE, LONG)
         listener.connection.send(text)
         assert listener.closed()[0] == code
 
@@ -126,16 +130,11 @@ def test_a_connection_has_so_many_subscriptions_and_no_more_until_one_is_complet
 
 
 def test_so_many_connections_and_no_more_until_one_has_gone(served: Answering) -> None:
-    opened = []
-    try:
+    with ExitStack() as opened:
         for _ in range(talking.MOST_CONNECTIONS):
-            context = connected(served)
-            opened.append((context, context.__enter__()))
+            opened.callback(opened.enter_context(connected(served)).vanish)
         with pytest.raises(InvalidStatus, match="403"), connected(served):
             pass
-    finally:
-        for context, _ in opened:
-            context.__exit__(None, None, None)
 
     def free() -> bool:
         try:
@@ -155,18 +154,6 @@ def test_who_does_not_sign_in_is_sent_away(served: Answering) -> None:
 
 
 def test_a_listener_that_takes_nothing_is_dropped(served: Answering) -> None:
-    address = urlsplit(served.url)
-    with socket.socket() as raw:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.connect((address.hostname, address.port))
-        with connected(served, sock=raw) as listener:
-            listener.send(type="connection_init")
-            listener.next()
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            listener.connection.recv_bufsize = 1
-            assert wait_for(lambda: flooded(listener), seconds=60, what="the drop")
-
-
-def flooded(listener: Listener) -> bool:
-    """Whether the gateway has given up on a client that asks and asks and reads no answer."""
-    raise NotImplementedError
+    with deaf(served) as client:
+        assert client.cut_within(talking.SEND_SECONDS + 5)
+    wait_for(lambda: served.metric("trueup_listeners") == 0, what="its place")

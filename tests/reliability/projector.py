@@ -9,6 +9,7 @@ import sys
 
 from sqlalchemy import Connection
 
+from domain.events import EVENT_TYPES
 from domain.keys import MspId
 from plumbing.catch_up import Projection, Slice, catch_up
 from plumbing.clock import Clock
@@ -30,7 +31,7 @@ def main(database_url: str, msp_id: str, step: str) -> None:
         if step == "before commit" and folded == 2:
             stand_still()
 
-    projection = Projection("reporting.seen_a", "reporting", (), fold, BATCH)
+    projection = Projection("reporting.seen_a", "reporting", tuple(EVENT_TYPES), fold, BATCH)
     catch_up(make_engine(database_url, "projector"), projection, MspId(msp_id), Clock())
     sys.stdout.write("at the end\n")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, text
 
+from domain.events import EVENT_TYPES
 from domain.keys import MspId
 from plumbing.catch_up import Projection, Slice
 
@@ -31,7 +32,7 @@ def fold_into(name: str) -> Callable[[Connection, Slice], None]:
 
 
 def tally(name: str, batch: int = 7) -> Projection:
-    return Projection(f"reporting.seen_{name}", "reporting", (), fold_into(name), batch)
+    return Projection(f"reporting.seen_{name}", "reporting", tuple(EVENT_TYPES), fold_into(name), batch)
 
 
 def checksum(engine: Engine, table: str, msp_id: MspId) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from domain.events import EVENT_TYPES, Event, ResourceCountChanged
 from domain.keys import MspId
 from domain.upcasters import STEPS
 from plumbing import event_log
-from plumbing.catch_up import Projection, Reactor, Slice, catch_up, stopped
+from plumbing.catch_up import Reactor, Slice, catch_up, stopped
 from plumbing.clock import Clock
 from plumbing.database import make_engine
 from services.reporting.projections import READ_MODELS
@@ -148,7 +148,7 @@ def test_e3_of_two_projectors_started_at_once_one_works(engine: Engine, msp_id: 
         assert go_on.wait(30)
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(catch_up, engine, Projection("reporting.seen_a", "reporting", (), slow), msp_id, CLOCK)
+        first = pool.submit(catch_up, engine, replace(t.tally("a"), fold=slow), msp_id, CLOCK)
         assert in_the_middle.wait(30)
         second = catch_up(engine, t.tally("a"), msp_id, CLOCK)
         go_on.set()

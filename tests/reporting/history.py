@@ -116,6 +116,16 @@ def renewed(names: dict[str, Any], to: str) -> e.SubscriptionRenewed:
     )
 
 
+def renewal_unclear(names: dict[str, Any], *candidates: str) -> e.SubscriptionRenewalUnclear:
+    kept = {name: names[name] for name in ("connection_id", "company_id", "company_name")}
+    return e.SubscriptionRenewalUnclear(
+        **kept,
+        subscription_id=names["subscription_id"],
+        subscription_name=names["subscription_name"],
+        candidates=candidates,
+    )
+
+
 def linked(
     names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1", since: str | None = None
 ) -> e.RelationSet:
@@ -219,14 +229,14 @@ def poll_failed(kind: str = "unauthorised") -> e.PollFailed:
     return e.PollFailed(connection_id="odin", poll_id="p1", kind=kind, message="Refused.", fix="Check the password.")
 
 
-def poll_completed() -> e.PollCompleted:
+def poll_completed(put_off: int = 0) -> e.PollCompleted:
     return e.PollCompleted(
         connection_id="odin",
         poll_id="p2",
         complete=True,
         subscriptions=3,
-        subscriptions_read=3,
-        subscriptions_put_off=0,
+        subscriptions_read=3 - put_off,
+        subscriptions_put_off=put_off,
         changes=0,
         calls=5,
     )
@@ -300,6 +310,24 @@ def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
     return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
 
 
+def rule_saved(kinds: Sequence[str] = ("held",), channel: str = "webhook", version: int = 1) -> e.NotificationRuleSaved:
+    return e.NotificationRuleSaved(
+        rule_id="r1",
+        rule_version=version,
+        kinds=tuple(kinds),
+        channel=channel,
+        target="https://hooks.example.com",
+        hour=None,
+        replaced_secret=True,
+    )
+
+
+def rule_removed(version: int = 2) -> e.NotificationRuleRemoved:
+    return e.NotificationRuleRemoved(
+        rule_id="r1", rule_version=version, channel="webhook", target="https://hooks.example.com"
+    )
+
+
 def calls_counted(*endpoints: str) -> e.CallsCounted:
     each = [
         e.EndpointCalls(
@@ -314,6 +342,48 @@ def calls_counted(*endpoints: str) -> e.CallsCounted:
         for endpoint in endpoints
     ]
     return e.CallsCounted(connection_id="odin", since=BEGAN, seconds=300, endpoints=tuple(each))
+
+
+def close_check(check: str = "unlinked", state: str = "accepted", rows: int = 14) -> e.CloseCheck:
+    return e.CloseCheck(
+        check=check,
+        title=check.capitalize(),
+        step=1,
+        state=state,
+        rows=rows,
+        money=(usd("312.40"),) if rows else (),
+        oldest_at=BEGAN,
+        next_try_at=None,
+        ids=(),
+        names=(),
+        read_at=BEGAN,
+        accepted_by="mara" if state == "accepted" else None,
+        accepted_at=BEGAN if state == "accepted" else None,
+        reason="Trial licences." if state == "accepted" else None,
+    )
+
+
+def check_accepted(
+    period: str = "2026-03", check: str = "unlinked", rows: int = 14, **more: Any
+) -> e.CloseCheckAccepted:
+    given = {"psa_connection_id": "autotask", "operation_id": "o1", "state": "red", "reason": "Trial licences."} | more
+    return e.CloseCheckAccepted(period=period, check=check, title=check.capitalize(), rows=rows, **given)
+
+
+def signed_off(period: str = "2026-03", *checks: e.CloseCheck, **more: Any) -> e.CloseSignedOff:
+    given = {"psa_connection_id": "autotask", "operation_id": "o2", "position": 7, "reason": None} | more
+    return e.CloseSignedOff(
+        period=period, due_on=date(2026, 4, 1), freeze_from=BEGAN, checks=checks or (close_check(),), **given
+    )
+
+
+def reopened(period: str = "2026-03", **more: Any) -> e.CloseReopened:
+    given = {"psa_connection_id": "autotask", "operation_id": "o3", "reason": "A contract was missing."} | more
+    return e.CloseReopened(period=period, **given)
+
+
+def invoiced(period: str = "2026-03", **more: Any) -> e.CloseInvoiced:
+    return e.CloseInvoiced(period=period, **({"psa_connection_id": "autotask", "operation_id": "o4"} | more))
 
 
 def append(

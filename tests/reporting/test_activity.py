@@ -48,6 +48,19 @@ def test_a_cleared_relation_tells_what_was_there_and_why_it_went(engine: Engine,
     assert row["reason"] == "asked"
 
 
+def test_a_notification_rule_tells_its_kinds_and_of_its_secret_only_that_it_was_replaced(
+    engine: Engine, msp_id: MspId
+) -> None:
+    row = done(engine, msp_id, h.rule_saved(["held", "drift"]))
+
+    assert (row["action"], row["object_id"], row["object_label"]) == (
+        "notification_rule_saved",
+        "r1",
+        "webhook https://hooks.example.com",
+    )
+    assert changes(row) == {"kinds": (None, "held, drift"), "secret": (None, "replaced")}
+
+
 def test_a_post_tells_units_and_cost_before_and_after(engine: Engine, msp_id: MspId) -> None:
     row = done(engine, msp_id, h.posted(A, P, "q1", 8, unit_cost_after=h.usd("3.60")), actor="test")
 
@@ -106,6 +119,30 @@ def test_a_new_msp_is_the_first_line(engine: Engine, msp_id: MspId) -> None:
     assert (row["object_kind"], row["object_id"], changes(row)["name"]) == ("msp", "acme", (None, "Acme"))
 
 
+@pytest.mark.parametrize(
+    ("happened", "action", "state", "reason"),
+    [
+        (h.signed_off(), "close_signed_off", ("open", "signed_off"), None),
+        (h.reopened(), "close_reopened", (None, "open"), "A contract was missing."),
+        (h.invoiced(), "close_invoiced", ("signed_off", "invoiced"), None),
+    ],
+)
+def test_what_becomes_of_a_month_at_its_close_is_told(
+    engine: Engine, msp_id: MspId, happened: Event, action: str, state: tuple[str | None, str], reason: str | None
+) -> None:
+    row = done(engine, msp_id, happened)
+
+    assert (row["action"], row["object_kind"], row["object_id"]) == (action, "close", "autotask/2026-03")
+    assert (row["object_label"], row["reason"], changes(row)) == ("2026-03", reason, {"state": state})
+
+
+def test_an_accepted_check_tells_its_state_before_and_how_many_rows_it_had(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.check_accepted())
+
+    assert (row["action"], row["reason"]) == ("close_check_accepted", "Trial licences.")
+    assert changes(row) == {"unlinked": ("red", "accepted"), "rows": (None, "14")}
+
+
 def test_what_nobody_did_is_no_activity(engine: Engine, msp_id: MspId) -> None:
     h.append(engine, msp_id, [h.poll_completed(), h.discovered(A), h.counted(A, "4", "5"), h.units(P, 4)])
     h.project(engine, msp_id)
@@ -127,12 +164,18 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         h.msp_added(),
         h.connection_saved(),
         h.policy_changed("post"),
+        h.rule_saved(),
+        h.rule_removed(),
         h.linked(A, P),
         h.cleared(A, P),
         h.posted(A, P, "q1"),
         h.parked(A, P, "q1"),
         h.let_go(A, P, "q1"),
         h.let_go(A, P, "q1", released=False),
+        h.check_accepted(),
+        h.signed_off(),
+        h.reopened(),
+        h.invoiced(),
     ]
     h.append(engine, msp_id, each)
     h.project(engine, msp_id)

@@ -14,6 +14,7 @@ from plumbing.catch_up import Slice
 from services.reporting.past import counts_at
 from services.reporting.projections import READ_MODELS
 from services.reporting.queries import REPORTS, Question, read_page
+from services.reporting.replay import replay
 from tests.reporting import history as h
 from tests.reporting.test_projections import HISTORIES, fresh_msp, many, one_slice
 
@@ -75,6 +76,19 @@ def test_a_clock_that_was_set_back_makes_no_range_that_ends_before_it_begins(eng
 
     first, second = ranges(engine, msp_id)
     assert first["valid_from"] == first["valid_to"] == second["valid_from"]
+
+
+def test_what_changed_nothing_has_no_say_in_when_the_next_range_begins(engine: Engine, msp_id: MspId) -> None:
+    h.append(engine, msp_id, [h.discovered(A, "4")])
+    h.append(engine, msp_id, [h.renamed(A, "Another")], occurred_at=h.BEGAN + timedelta(days=2))
+    h.append(engine, msp_id, [h.counted(A, "4", "5")], occurred_at=h.BEGAN + timedelta(days=1))
+
+    while one_slice(engine, READ_MODELS["counts"], msp_id, 1):
+        pass
+    (at_once,) = replay(engine, ["counts"], msp_id)
+
+    assert at_once.equal
+    assert [row["valid_from"][:10] for row in ranges(engine, msp_id)] == ["2026-03-01", "2026-03-02"]
 
 
 @many

@@ -1,5 +1,8 @@
 """Events -> rows of the read models, by example; then: however the log is cut into slices, the rows are the same."""
 
+import dataclasses
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -219,6 +222,33 @@ def test_calls_are_told_by_endpoint_and_none_is_a_row_of_none(engine: Engine, ms
     assert (found[0]["calls"], found[0]["limited"], found[0]["p95_milliseconds"]) == (56, 1, 1900)
 
 
+def test_each_act_of_a_close_is_a_row_with_who_when_and_why(engine: Engine, msp_id: MspId) -> None:
+    checks = h.close_check(), h.close_check("failed", "amber", 1), h.close_check("companies", "green", 0)
+    after(engine, msp_id, h.check_accepted(), h.signed_off("2026-03", *checks), h.reopened(), h.invoiced("2026-02"))
+
+    found = h.rows(engine, "close_acts", msp_id)
+    told = [(row["period"], row["act"], row["acted_by"], row["reason"]) for row in found]
+    assert told == [
+        ("2026-02", "invoiced", "mara", None),
+        ("2026-03", "check_accepted", "mara", "Trial licences."),
+        ("2026-03", "signed_off", "mara", None),
+        ("2026-03", "reopened", "mara", "A contract was missing."),
+    ]
+    assert (found[1]["check_key"], found[1]["rows"], found[1]["exceptions"]) == ("unlinked", 14, None)
+    assert (found[2]["check_key"], found[2]["exceptions"], found[2]["as_of_position"]) == (None, 2, 7)
+
+
+def test_a_side_was_read_when_a_whole_poll_or_any_word_of_the_psa_said_so(engine: Engine, msp_id: MspId) -> None:
+    partly = dataclasses.replace(h.poll_completed(), complete=False)
+    after(engine, msp_id, h.poll_completed(), h.units(P, 4))
+    after(engine, msp_id, partly, h.poll_failed(), h.catalogue_failed())
+
+    assert {row["connection_id"]: row["read_at"] for row in h.rows(engine, "readings", msp_id)} == {
+        "odin": (h.BEGAN + timedelta(minutes=1)).isoformat(),
+        "autotask": (h.BEGAN + timedelta(minutes=2)).isoformat(),
+    }
+
+
 def test_one_msp_leaves_the_rows_of_another_alone(engine: Engine, msp_id: MspId) -> None:
     other = add_msp(engine, "other")
     after(engine, other, h.discovered(A, "7"))
@@ -231,6 +261,7 @@ RESOURCES = st.builds(h.odin, st.sampled_from("ab"), st.sampled_from(["1", "2"])
 PRODUCTS = st.builds(h.psa, st.sampled_from("pq"))
 COUNTS = st.sampled_from([None, "0", "4", "4.0", "12", "10.5"])
 REQUESTS = st.sampled_from(["q1", "q2", "q3"])
+MONTHS = st.sampled_from(["2026-03", "2026-04"])
 HAPPENINGS = st.one_of(
     st.builds(h.discovered, RESOURCES, COUNTS),
     st.builds(h.counted, RESOURCES, COUNTS, COUNTS),
@@ -252,7 +283,13 @@ HAPPENINGS = st.one_of(
     st.sampled_from(
         [h.msp_added(), h.connection_saved(), h.policy_changed("report"), h.policy_changed("post", "report")]
     ),
+    st.builds(h.check_accepted, MONTHS, st.sampled_from(["unlinked", "failed"]), st.integers(0, 9)),
+    st.builds(h.signed_off, MONTHS, psa_connection_id=st.sampled_from(["autotask", "a/b"])),
+    st.one_of(st.builds(h.reopened, MONTHS), st.builds(h.invoiced, MONTHS)),
     st.builds(h.refused, RESOURCES, PRODUCTS),
+    st.builds(h.poll_completed, st.integers(0, 1)),
+    st.builds(h.renewal_unclear, RESOURCES, st.just("2")),
+    st.sampled_from([h.rule_saved(), h.rule_removed()]),
     st.sampled_from([h.poll_failed(), h.poll_failed("unreachable"), h.poll_completed()]),
     st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.catalogue_read(), h.refused(A, P)]),
     st.builds(h.customer, PRODUCTS, active=st.booleans()),

@@ -66,9 +66,24 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
             h.parked(C, Q, "q2"),
             h.poll_failed(),
             h.calls_counted("GET /orders"),
+            h.check_accepted(),
         ],
     )
     h.project(engine, msp_id)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO setup.notification_rules VALUES
+                   ('acme', 'r1', '{held}', 'digest', 'a@example.com', 8, NULL, 0, 1, 'o', now(), now(), 'mara', NULL)"""
+            )
+        )
+        connection.execute(
+            text(
+                """INSERT INTO reporting.deliveries (delivery_id, msp_id, rule_id, occasion, channel, target,
+                   subject_line, body, upto, state, attempts, made_at) VALUES ('d1', 'acme', 'r1', 'digest/2026-03-01', 'digest',
+                   'a@example.com', 'Nothing to tell', '', 14, 'empty', 0, now())"""
+            )
+        )
     return msp_id
 
 
@@ -125,7 +140,7 @@ def test_currencies_are_never_summed_together(engine: Engine, msp_id: MspId) -> 
 def test_as_of_says_the_position_of_the_rows(engine: Engine, told: MspId) -> None:
     page = ask(engine, "adjustments", told)
 
-    assert page.position == 14
+    assert page.position == 15
     assert page.recorded_at is not None
 
 
@@ -314,7 +329,7 @@ def test_the_pulse_tells_position_lag_and_what_stopped(engine: Engine, told: Msp
         nobody = pulse(connection, MspId("nobody"))
 
     assert beat is not None
-    assert (beat["head"], beat["open_requests"], beat["open_failures"]) == (15, 0, 2)
+    assert (beat["head"], beat["open_requests"], beat["open_failures"]) == (16, 0, 2)
     lag = {consumer["name"]: (consumer["lag"], consumer["stopped_reason"]) for consumer in beat["consumers"]}
     assert lag["reporting.psa"] == (1, "an unknown event")
     assert lag["reporting.failures"] == (1, None)

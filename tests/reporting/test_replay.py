@@ -142,7 +142,7 @@ def test_a_rebuild_begun_by_other_statements_begins_anew(
     engine: Engine, msp_id: MspId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     h.append(engine, msp_id, STORY)
-    stop_after_one_slice(engine, msp_id, monkeypatch)
+    stop_after_two_slices(engine, msp_id, monkeypatch)
     with engine.begin() as connection:
         connection.execute(text("UPDATE reporting.resources SET count = 99"))
         connection.execute(text("UPDATE reporting.rebuilds SET fingerprint = 'older'"))
@@ -158,15 +158,15 @@ def test_a_rebuild_that_was_stopped_goes_on_where_it_was(
     engine: Engine, msp_id: MspId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     h.append(engine, msp_id, STORY)
-    stop_after_one_slice(engine, msp_id, monkeypatch)
+    stop_after_two_slices(engine, msp_id, monkeypatch)
     first: list[Progress] = []
 
     replay(engine, ["resources"], msp_id, first.append, batch=1)
 
-    assert first[0].position == 2
+    assert first[0].position == 3
 
 
-def stop_after_one_slice(engine: Engine, msp_id: MspId, monkeypatch: pytest.MonkeyPatch) -> None:
+def stop_after_two_slices(engine: Engine, msp_id: MspId, monkeypatch: pytest.MonkeyPatch) -> None:
     class PowerCut(BaseException):
         pass
 

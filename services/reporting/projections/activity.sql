@@ -5,6 +5,8 @@ WITH acts AS (
         CASE
             WHEN type LIKE 'Relation%' THEN 'relation'
             WHEN type LIKE 'Adjustment%' THEN 'adjustment'
+            WHEN type LIKE 'Close%' THEN 'close'
+            WHEN type LIKE 'NotificationRule%' THEN 'notification_rule'
             WHEN type = 'ConnectionSaved' THEN 'connection'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
     FROM ({events}) e
@@ -16,14 +18,21 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'RelationSet' THEN 'relation_set' WHEN 'RelationCleared' THEN 'relation_cleared'
         WHEN 'AdjustmentPosted' THEN 'adjustment_posted' WHEN 'AdjustmentParked' THEN 'adjustment_parked'
         WHEN 'AdjustmentReleased' THEN 'adjustment_released' WHEN 'AdjustmentRetried' THEN 'adjustment_retried'
+        WHEN 'CloseCheckAccepted' THEN 'close_check_accepted' WHEN 'CloseSignedOff' THEN 'close_signed_off'
+        WHEN 'CloseReopened' THEN 'close_reopened' WHEN 'CloseInvoiced' THEN 'close_invoiced'
+        WHEN 'NotificationRuleSaved' THEN 'notification_rule_saved'
+        WHEN 'NotificationRuleRemoved' THEN 'notification_rule_removed'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
         WHEN 'relation' THEN reporting.resource_key(:msp_id, payload) WHEN 'adjustment' THEN payload ->> 'request_id'
-        WHEN 'connection' THEN payload ->> 'connection_id' WHEN 'policy' THEN payload ->> 'policy' ELSE :msp_id END,
+        WHEN 'connection' THEN payload ->> 'connection_id' WHEN 'policy' THEN payload ->> 'policy'
+        WHEN 'notification_rule' THEN payload ->> 'rule_id'
+        WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
+        WHEN 'notification_rule' THEN trim((payload ->> 'channel') || ' ' || (payload ->> 'target'))
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
-        ELSE payload ->> 'resource_name' END,
+        WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN object_kind = 'relation' THEN (
             SELECT jsonb_agg(jsonb_build_object('field', level,
@@ -43,6 +52,18 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
             jsonb_build_object('field', 'kind',
                 'before', CASE WHEN type <> 'AdjustmentParked' THEN payload -> 'kind' END,
                 'after', CASE WHEN type = 'AdjustmentParked' THEN payload -> 'kind' END))
+        WHEN type = 'CloseCheckAccepted' THEN jsonb_build_array(
+            jsonb_build_object('field', payload ->> 'check', 'before', payload -> 'state', 'after', 'accepted'),
+            jsonb_build_object('field', 'rows', 'before', NULL, 'after', payload ->> 'rows'))
+        WHEN object_kind = 'close' THEN jsonb_build_array(jsonb_build_object('field', 'state',
+            'before', CASE type WHEN 'CloseSignedOff' THEN 'open' WHEN 'CloseInvoiced' THEN 'signed_off' END,
+            'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
+        WHEN type = 'NotificationRuleRemoved' THEN '[]'
+        WHEN type = 'NotificationRuleSaved' THEN jsonb_build_array(jsonb_build_object('field', 'kinds', 'before', NULL,
+                'after', (SELECT string_agg(kind, ', ' ORDER BY n)
+                    FROM jsonb_array_elements_text(payload -> 'kinds') WITH ORDINALITY AS k (kind, n))))
+            || CASE WHEN (payload ->> 'replaced_secret')::boolean THEN jsonb_build_array(
+                jsonb_build_object('field', 'secret', 'before', NULL, 'after', 'replaced')) ELSE '[]' END
         WHEN object_kind = 'policy' THEN jsonb_build_array(jsonb_build_object(
             'field', payload ->> 'policy', 'before', payload ->> 'previous_value', 'after', payload ->> 'value'))
         WHEN object_kind = 'connection' THEN (

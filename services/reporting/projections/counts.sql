@@ -54,16 +54,19 @@ steps AS (
 ),
 stated AS (
     SELECT resource_key, position, connection_id, subscription_id, known,
-        jsonb_strip_nulls(reporting.merged(facts) OVER rising) AS facts,
-        -- A clock that was set back begins no range before the one that it ends.
-        max(occurred_at) OVER rising AS valid_from
+        occurred_at, jsonb_strip_nulls(reporting.merged(facts) OVER rising) AS facts
     FROM steps WINDOW rising AS (PARTITION BY resource_key ORDER BY position)
+),
+begun AS (
+    -- A clock that was set back begins no range before the one that it ends. What begins none has no say in it: in a slice of
+    -- its own it would leave no trace.
+    SELECT *, max(occurred_at) OVER (PARTITION BY resource_key ORDER BY position) AS valid_from
+    FROM (SELECT *, lag(facts) OVER (PARTITION BY resource_key ORDER BY position) AS before FROM stated) s
+    WHERE before IS NULL OR facts <> before
 ),
 changed AS (
     SELECT *, lead(position) OVER rising AS to_position, lead(valid_from) OVER rising AS valid_to
-    FROM (SELECT *, lag(facts) OVER (PARTITION BY resource_key ORDER BY position) AS before FROM stated) s
-    WHERE before IS NULL OR facts <> before
-    WINDOW rising AS (PARTITION BY resource_key ORDER BY position)
+    FROM begun WINDOW rising AS (PARTITION BY resource_key ORDER BY position)
 ),
 closed AS (
     UPDATE reporting.counts c SET to_position = n.to_position, valid_to = n.valid_to

@@ -1,18 +1,19 @@
 -- Adjustments that did not go out. One row a request, and its first ending is final: a failure told late, after the request
 -- was posted or superseded, is counted but opens nothing. What a person let go is tried at once, and is no longer parked.
-WITH events AS MATERIALIZED ({events}),
+WITH events AS MATERIALIZED (
+    SELECT *, payload ->> 'request_id' AS request_id FROM ({events}) e
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'UnitsFoundEqual',
+            'AdjustmentSuperseded')
+        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+),
 touched AS (
-    SELECT payload ->> 'request_id' AS request_id,
+    SELECT request_id,
         count(*) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS attempts,
         min(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS first_failed,
         max(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS last_failed,
         max(position) FILTER (WHERE type IN ('AdjustmentReleased', 'AdjustmentRetried')) AS let_go,
         min(position) FILTER (WHERE type IN ('AdjustmentPosted', 'UnitsFoundEqual', 'AdjustmentSuperseded')) AS closed
-    FROM events
-    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'UnitsFoundEqual',
-            'AdjustmentSuperseded')
-        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
-    GROUP BY 1
+    FROM events GROUP BY 1
 ),
 merged AS (
     SELECT t.request_id, t.attempts + coalesce(r.attempts, 0) AS attempts, t.last_failed, r AS old,
@@ -25,11 +26,13 @@ merged AS (
             WHEN c.payload ->> 'superseded_by' IS NULL AND c.type IS NOT NULL THEN 'withdrawn'
             WHEN c.type IS NOT NULL THEN 'superseded' END AS closed_by
     FROM touched t
+    -- The list is what keeps a rebuild from reading all failures so far with every slice.
     LEFT JOIN reporting.failures r
         ON r.msp_id = :msp_id AND r.generation = :generation AND r.failure_id = 'adjustment/' || t.request_id
-    LEFT JOIN events f ON f.position = t.first_failed
-    LEFT JOIN events l ON l.position = t.last_failed
-    LEFT JOIN events g ON g.position = t.let_go
+        AND r.failure_id = ANY (ARRAY(SELECT 'adjustment/' || request_id FROM touched))
+    LEFT JOIN events f ON f.position = t.first_failed AND f.type IN ('AdjustmentFailed', 'AdjustmentParked')
+    LEFT JOIN events l ON l.position = t.last_failed AND l.type IN ('AdjustmentFailed', 'AdjustmentParked')
+    LEFT JOIN events g ON g.position = t.let_go AND g.type IN ('AdjustmentReleased', 'AdjustmentRetried')
     LEFT JOIN events c ON c.position = t.closed
 )
 INSERT INTO reporting.failures ({failures.columns})
@@ -65,7 +68,11 @@ FROM merged
 
 -- Polls, readings of the PSA's catalogue and plans: the same subject may fail, be well and fail again, and each time is a row
 -- of its own. A failure opens a life or goes on with an open one; the first good sign after it ends it.
-WITH events AS MATERIALIZED ({events}),
+WITH events AS MATERIALIZED (
+    SELECT position, type, payload, occurred_at FROM ({events}) e
+    WHERE type IN ('PollFailed', 'PollCompleted', 'PlanRefused', 'AdjustmentRequested', 'RelationSet', 'RelationCleared')
+        OR type LIKE 'Catalogue%' OR type LIKE 'Psa%Observed'
+),
 feeding AS (
     SELECT position, payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
         type = 'RelationCleared' AS cleared,
@@ -89,15 +96,22 @@ marks AS (
             ELSE 'catalogue/' || reporting.key_part(payload ->> 'psa_connection_id') END AS subject,
         type IN ('PollFailed', 'CatalogueReadFailed', 'PlanRefused') AS fails
     FROM events
-    WHERE type IN ('PollFailed', 'PollCompleted', 'PlanRefused', 'AdjustmentRequested')
-        OR type LIKE 'Catalogue%' OR type LIKE 'Psa%Observed' OR position IN (SELECT position FROM unfed)
+    WHERE type NOT IN ('RelationSet', 'RelationCleared') OR position IN (SELECT position FROM unfed)
+),
+-- A good sign matters where something fails in the slice or is open: nearly always nowhere.
+watched AS (
+    SELECT subject FROM marks WHERE fails
+    UNION
+    SELECT subject FROM reporting.failures
+    WHERE msp_id = :msp_id AND generation = :generation AND state <> 'closed' AND attempts > 0
+        AND subject = ANY (ARRAY(SELECT subject FROM marks))
 ),
 placed AS (
     SELECT *,
         row_number() OVER rising AS number,
         max(position) FILTER (WHERE NOT fails) OVER rising AS ended_before,
         min(position) FILTER (WHERE NOT fails) OVER (PARTITION BY subject ORDER BY position DESC) AS ends
-    FROM marks WINDOW rising AS (PARTITION BY subject ORDER BY position)
+    FROM marks WHERE subject IN (SELECT subject FROM watched) WINDOW rising AS (PARTITION BY subject ORDER BY position)
 ),
 ended AS (
     UPDATE reporting.failures r

@@ -4,6 +4,7 @@ from services.reporting.reports.activity import ACTIVITY
 from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
 from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
 from services.reporting.reports.calls import API_CALLS
+from services.reporting.reports.close import CLOSE_ACTS
 from services.reporting.reports.columns import Report
 from services.reporting.reports.counts import COUNTS
 from services.reporting.reports.dead_letters import DEAD_LETTERS
@@ -11,6 +12,7 @@ from services.reporting.reports.drift import DRIFT
 from services.reporting.reports.failures import FAILURES
 from services.reporting.reports.held import HELD
 from services.reporting.reports.ledger import LEDGER
+from services.reporting.reports.notifications import DELIVERIES, NOTIFICATIONS, RULES
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.relations import RELATIONS
 
@@ -33,6 +35,10 @@ REPORTS: dict[str, Report] = {
         DRIFT,
         ACTIVITY,
         API_CALLS,
+        CLOSE_ACTS,
+        NOTIFICATIONS,
+        RULES,
+        DELIVERIES,
         DEAD_LETTERS,
     )
 }

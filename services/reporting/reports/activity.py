@@ -23,10 +23,21 @@ ACTIVITY = Report(
             "action",
             Kind.ID,
             "relation_set, relation_cleared, policy_changed, connection_saved, msp_added, adjustment_posted, "
-            "adjustment_parked, adjustment_released or adjustment_retried.",
+            "adjustment_parked, adjustment_released, adjustment_retried, close_check_accepted, close_signed_off, "
+            "close_reopened, close_invoiced, notification_rule_saved or notification_rule_removed.",
         ),
-        of(activity, "object_kind", Kind.ID, "relation, adjustment, policy, connection or msp."),
-        of(activity, "object_id", Kind.ID, "Which one: resource key, request, policy, connection or MSP."),
+        of(
+            activity,
+            "object_kind",
+            Kind.ID,
+            "relation, adjustment, policy, connection, notification_rule, close or msp.",
+        ),
+        of(
+            activity,
+            "object_id",
+            Kind.ID,
+            "Which one: resource key, request, policy, connection, rule, PSA connection and month, or MSP.",
+        ),
         of(activity, "object_label", Kind.TEXT, "What it is called."),
         Column(
             "changes",

@@ -1,6 +1,6 @@
 """Resources and their subscriptions -> what is bought: all of it, what is linked and what is not."""
 
-from sqlalchemy import and_, case, func
+from sqlalchemy import and_, case, func, or_
 
 from services.reporting.reports.columns import HELP, Column, Kind, Order, Report, columns, living, named, of
 from services.reporting.tables import ODIN_NAMES, PSA_NAMES, psa_products, resources, subscriptions
@@ -105,6 +105,13 @@ LINKED = Report(
     _RESOURCE
     | _LINK
     | columns(
+        Column(
+            "unpriced",
+            Kind.FLAG,
+            or_(resources.c.unit_cost.is_(None), psa_products.c.unit_price.is_(None)),
+            nullable=False,
+            help="Whether its unit cost in ODIN or the product's unit price in the PSA is not known.",
+        ),
         *(_psa_now(name) for name in PSA_NAMES if name.endswith("_name")),
         of(psa_products, "units", Kind.WHOLE, "The product's units when the PSA was last read.", nullable=True),
         of(psa_products, "units_read_at", Kind.MOMENT, "When the units were read.", nullable=True),

@@ -1,0 +1,48 @@
+"""(a URL, a body, a secret) -> one signed POST, as Standard Webhooks has it (standardwebhooks.com, version 1).
+
+Never follows a redirect and never calls an address inside the installation's network, unless the installation allows it.
+What the receiver answers is not kept but for its status: it is of no use here, and may hold anything.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+
+from domain.notifications import signing_key
+from plumbing.addresses import PrivateAddress, refuse_private
+from plumbing.clock import Clock
+from plumbing.http import Http, Limits, OutsideFailure
+from services.reporting.notifying.undelivered import Undelivered
+
+LIMITS = Limits(connect=5, read=10, total=15, largest=64 * 1024)
+
+
+def post(url: str, delivery_id: str, body: str, secret: str, clock: Clock, *, private_addresses: bool) -> str:
+    """What came back, in words. Undelivered."""
+    if not private_addresses:
+        try:
+            refuse_private(url)
+        except PrivateAddress as fault:
+            raise Undelivered(str(fault)) from fault
+        except OSError as fault:
+            raise Undelivered(f"the host's name is not known: {fault}") from fault
+    headers = {"Content-Type": "application/json", **signed(delivery_id, clock.now(), body, secret)}
+    # A session of its own: nothing that one receiver sets, such as a cookie, reaches another.
+    http = Http("webhook", LIMITS, clock)
+    try:
+        answer = http.call("POST", url, endpoint="POST", headers=headers, body=body.encode())
+    except OutsideFailure as fault:
+        raise Undelivered(fault.message) from fault
+    finally:
+        http.close()
+    return f"status {answer.status}"
+
+
+def signed(delivery_id: str, at: datetime, body: str, secret: str) -> Mapping[str, str]:
+    """The three headers by which a receiver knows who sent what when."""
+    timestamp = str(int(at.timestamp()))
+    told = f"{delivery_id}.{timestamp}.{body}".encode()
+    signature = base64.b64encode(hmac.new(signing_key(secret), told, hashlib.sha256).digest()).decode()
+    return {"webhook-id": delivery_id, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{signature}"}

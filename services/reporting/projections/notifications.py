@@ -1,0 +1,31 @@
+"""What people should know -> one row for each piece of news, with its severity, text and where to look."""
+
+from services.reporting.read_model import ReadModel
+from services.reporting.tables import found_resources, notifications, our_units, told_troubles
+
+NOTIFICATIONS = ReadModel(
+    "notifications",
+    (notifications, told_troubles, our_units, found_resources),
+    (
+        "AdjustmentFailed",
+        "AdjustmentParked",
+        "AdjustmentPosted",
+        "AdjustmentReleased",
+        "AdjustmentRequested",
+        "AdjustmentRetried",
+        "AdjustmentSuperseded",
+        "CatalogueRead",
+        "CatalogueReadFailed",
+        "PlanRefused",
+        "PollCompleted",
+        "PollFailed",
+        "PsaUnitsObserved",
+        "RelationCleared",
+        "RelationSet",
+        "ResourceDisappeared",
+        "ResourceDiscovered",
+        "SubscriptionRenewalUnclear",
+        "SubscriptionRenewed",
+        "UnitsFoundEqual",
+    ),
+)

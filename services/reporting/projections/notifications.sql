@@ -1,0 +1,159 @@
+-- Troubles. A subject is told of when its trouble begins or becomes another, not each time it is met again; a good sign ends it.
+-- What a person let go counts as a good sign: held once more, it is told once more.
+WITH events AS MATERIALIZED ({events}),
+marks AS (
+    SELECT position, 'adjustment/' || (payload ->> 'request_id') AS subject,
+        CASE type WHEN 'AdjustmentFailed' THEN 'failed/' || (payload ->> 'kind')
+            WHEN 'AdjustmentParked' THEN 'held/' || (payload ->> 'kind') END AS trouble
+    FROM events
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
+            'UnitsFoundEqual')
+        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+    UNION ALL
+    SELECT position, 'plan/' || reporting.key_part(payload ->> 'psa_connection_id')
+            || '/' || reporting.key_part(payload ->> 'psa_product_id'),
+        CASE type WHEN 'PlanRefused' THEN 'plan_refused' END
+    FROM events WHERE type IN ('PlanRefused', 'AdjustmentRequested', 'RelationCleared')
+    UNION ALL
+    SELECT position, 'poll/' || reporting.key_part(payload ->> 'connection_id'),
+        CASE type WHEN 'PollFailed' THEN 'poll_failed/' || (payload ->> 'kind') END
+    FROM events WHERE type IN ('PollFailed', 'PollCompleted')
+    UNION ALL
+    SELECT position, 'quota/' || reporting.key_part(payload ->> 'connection_id'),
+        CASE WHEN (payload ->> 'subscriptions_put_off')::integer > 0 THEN 'quota_low' END
+    FROM events WHERE type = 'PollCompleted'
+    UNION ALL
+    SELECT position, 'catalogue/' || reporting.key_part(payload ->> 'psa_connection_id'),
+        CASE type WHEN 'CatalogueReadFailed' THEN 'catalogue_failed/' || (payload ->> 'kind') END
+    FROM events WHERE type IN ('CatalogueReadFailed', 'CatalogueRead')
+),
+placed AS (
+    SELECT *, row_number() OVER rising AS number, lag(trouble) OVER rising AS before,
+        lead(position) OVER rising IS NULL AS last
+    FROM marks WINDOW rising AS (PARTITION BY subject ORDER BY position)
+),
+news AS (
+    SELECT p.position, p.subject, p.trouble, split_part(p.trouble, '/', 1) AS kind
+    FROM placed p LEFT JOIN reporting.told_troubles t
+        ON p.number = 1 AND t.msp_id = :msp_id AND t.generation = :generation AND t.subject = p.subject
+    WHERE p.trouble IS DISTINCT FROM CASE p.number WHEN 1 THEN t.trouble ELSE p.before END AND p.trouble IS NOT NULL
+),
+ended AS (
+    DELETE FROM reporting.told_troubles t USING placed p
+    WHERE p.last AND p.trouble IS NULL AND t.msp_id = :msp_id AND t.generation = :generation AND t.subject = p.subject
+),
+stands AS (
+    INSERT INTO reporting.told_troubles ({told_troubles.columns})
+    SELECT :msp_id, :generation, subject, trouble FROM placed WHERE last AND trouble IS NOT NULL
+    {told_troubles.upsert}
+)
+INSERT INTO reporting.notifications ({notifications.columns})
+SELECT :msp_id, :generation, n.position, n.kind, e.occurred_at,
+    CASE WHEN n.kind IN ('held', 'plan_refused') OR n.trouble LIKE '%/unauthorised' THEN 'action' ELSE 'warning' END,
+    n.trouble,
+    CASE WHEN n.kind IN ('poll_failed', 'quota_low') THEN 'Marketplace connection ' || (e.payload ->> 'connection_id')
+        WHEN n.kind = 'catalogue_failed' THEN 'PSA connection ' || (e.payload ->> 'psa_connection_id')
+        ELSE (e.payload ->> 'resource_name') || ' of ' || (e.payload ->> 'company_name') END,
+    1,
+    CASE WHEN n.kind = 'quota_low' THEN (e.payload ->> 'subscriptions_put_off')
+            || ' of its subscriptions are read later, to stay within the call budget'
+        ELSE coalesce(e.payload ->> 'message', e.payload ->> 'reason') END,
+    e.payload ->> 'fix',
+    CASE n.kind WHEN 'held' THEN 'held_adjustments' WHEN 'quota_low' THEN 'api_calls' ELSE 'failures' END,
+    CASE WHEN n.kind IN ('failed', 'held') THEN 'request_id' WHEN n.kind = 'quota_low' THEN 'connection_id' ELSE 'subject' END,
+    CASE WHEN n.kind IN ('failed', 'held') THEN e.payload ->> 'request_id'
+        WHEN n.kind = 'quota_low' THEN e.payload ->> 'connection_id' ELSE n.subject END
+FROM news n JOIN events e USING (position);
+
+-- Our own words on the units of products, by which drift is known. As in ledger.sql: our newest word up to a day holds from its
+-- own day on, and what we had posted before it for days in between comes on top.
+INSERT INTO reporting.our_units ({our_units.columns})
+SELECT :msp_id, :generation, payload ->> 'psa_connection_id', payload ->> 'psa_product_id', position,
+    coalesce(payload ->> 'effective_date', payload ->> 'on_date')::date,
+    coalesce(payload ->> 'units_after', payload ->> 'units')::integer, coalesce((payload ->> 'unit_change')::integer, 0)
+FROM ({events}) e WHERE type IN ('AdjustmentPosted', 'UnitsFoundEqual');
+
+INSERT INTO reporting.notifications ({notifications.columns})
+SELECT :msp_id, :generation, e.position, 'drift', e.occurred_at, 'action', 'drift',
+    (e.payload ->> 'psa_product_name') || ' of ' || (e.payload ->> 'psa_customer_name'), 1,
+    'the PSA has ' || (e.payload ->> 'units') || ' units, and we left ' || l.units, NULL,
+    'drift', 'psa_product_id', e.payload ->> 'psa_product_id'
+FROM ({events}) e
+CROSS JOIN LATERAL (
+    SELECT w.units + (
+        SELECT coalesce(sum(p.unit_change), 0) FROM reporting.our_units p
+        WHERE p.msp_id = :msp_id AND p.generation = :generation AND p.psa_connection_id = e.payload ->> 'psa_connection_id'
+            AND p.psa_product_id = e.payload ->> 'psa_product_id'
+            AND p.position < w.position AND p.on_date > w.on_date AND p.on_date <= (e.payload ->> 'on_date')::date
+    ) AS units
+    FROM reporting.our_units w
+    WHERE w.msp_id = :msp_id AND w.generation = :generation AND w.psa_connection_id = e.payload ->> 'psa_connection_id'
+        AND w.psa_product_id = e.payload ->> 'psa_product_id'
+        AND w.position < e.position AND w.on_date <= (e.payload ->> 'on_date')::date
+    ORDER BY w.position DESC LIMIT 1
+) l
+WHERE e.type = 'PsaUnitsObserved' AND l.units <> (e.payload ->> 'units')::integer;
+
+-- Resources that a poll found, told once when it ends: by then renewals are known, to whose resources the relations follow.
+WITH events AS MATERIALIZED ({events}),
+told AS (SELECT position, payload ->> 'connection_id' AS connection_id FROM events WHERE type = 'PollCompleted'),
+steps AS (
+    SELECT position, type, payload ->> 'connection_id' AS connection_id, payload ->> 'subscription_id' AS subscription_id,
+        CASE WHEN type <> 'SubscriptionRenewed' THEN reporting.resource_key(:msp_id, payload) END AS resource_key,
+        (payload ->> 'resource_name') || ' of ' || (payload ->> 'company_name') AS about,
+        type = 'ResourceDiscovered' AND NOT (payload ->> 'usage_based')::boolean AS found
+    FROM events WHERE type IN ('ResourceDiscovered', 'ResourceDisappeared', 'RelationSet', 'SubscriptionRenewed')
+),
+waiting AS (
+    SELECT r.* FROM reporting.found_resources r
+    WHERE r.msp_id = :msp_id AND r.generation = :generation AND r.connection_id IN (SELECT connection_id FROM told)
+    UNION
+    SELECT r.* FROM steps s JOIN reporting.found_resources r
+        ON r.msp_id = :msp_id AND r.generation = :generation
+        AND r.connection_id = s.connection_id AND r.subscription_id = s.subscription_id
+        AND (s.resource_key IS NULL OR r.resource_key = s.resource_key)
+),
+placed AS (
+    SELECT *,
+        min(position) FILTER (WHERE type = 'PollCompleted') OVER (PARTITION BY connection_id ORDER BY position DESC) AS told_at,
+        min(position) FILTER (WHERE type <> 'PollCompleted') OVER (
+            PARTITION BY connection_id, subscription_id, resource_key ORDER BY position DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended_at,
+        min(position) FILTER (WHERE type = 'SubscriptionRenewed') OVER (
+            PARTITION BY connection_id, subscription_id ORDER BY position DESC) AS renewed_at
+    FROM (
+        SELECT position, type, connection_id, subscription_id, resource_key, about, found FROM steps
+        UNION ALL
+        SELECT position, 'ResourceDiscovered', connection_id, subscription_id, resource_key, about, true FROM waiting
+        UNION ALL
+        SELECT position, 'PollCompleted', connection_id, NULL, NULL, NULL, false FROM told
+    ) marks
+),
+found AS (SELECT *, least(ended_at, renewed_at) AS gone_at FROM placed WHERE found),
+settled AS (
+    DELETE FROM reporting.found_resources r USING found f
+    WHERE coalesce(f.gone_at, f.told_at) IS NOT NULL AND r.msp_id = :msp_id AND r.generation = :generation
+        AND r.connection_id = f.connection_id AND r.subscription_id = f.subscription_id AND r.resource_key = f.resource_key
+        AND r.position = f.position
+        AND NOT EXISTS (SELECT FROM found o WHERE o.resource_key = f.resource_key AND o.gone_at IS NULL AND o.told_at IS NULL)
+),
+waits AS (
+    INSERT INTO reporting.found_resources ({found_resources.columns})
+    SELECT :msp_id, :generation, connection_id, subscription_id, resource_key, position, about
+    FROM found WHERE gone_at IS NULL AND told_at IS NULL
+    {found_resources.upsert}
+)
+INSERT INTO reporting.notifications ({notifications.columns})
+SELECT :msp_id, :generation, f.told_at, 'unlinked_found', e.occurred_at, 'info', 'unlinked_found',
+    (array_agg(f.about ORDER BY f.position, f.resource_key))[1], count(*), 'found in ODIN and linked to nothing', NULL,
+    'unlinked', NULL, NULL
+FROM found f JOIN events e ON e.position = f.told_at
+WHERE f.gone_at IS NULL OR f.gone_at > f.told_at
+GROUP BY f.told_at, e.occurred_at;
+
+INSERT INTO reporting.notifications ({notifications.columns})
+SELECT :msp_id, :generation, position, 'renewal_unclear', occurred_at, 'action', 'renewal_unclear',
+    (payload ->> 'subscription_name') || ' of ' || (payload ->> 'company_name'), 1,
+    'it ended, and ' || jsonb_array_length(payload -> 'candidates') || ' subscriptions could be its renewal', NULL,
+    'subscriptions', 'subscription_id', payload ->> 'subscription_id'
+FROM ({events}) e WHERE type = 'SubscriptionRenewalUnclear'

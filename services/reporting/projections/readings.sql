@@ -1,0 +1,9 @@
+-- A poll that did not read the lists whole, or left out what it had chosen, is no reading. The newest in the log wins.
+INSERT INTO reporting.readings ({readings.columns})
+SELECT DISTINCT ON (connection_id) :msp_id, :generation, connection_id, occurred_at
+FROM (
+    SELECT coalesce(payload ->> 'connection_id', payload ->> 'psa_connection_id') AS connection_id, occurred_at, position
+    FROM ({events}) e WHERE type <> 'PollCompleted' OR (payload ->> 'complete')::boolean
+) read
+ORDER BY connection_id, position DESC
+{readings.upsert}

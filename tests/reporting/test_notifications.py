@@ -1,0 +1,134 @@
+"""Events -> what people should know: told when it begins, once, and never again by a replay."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.events import Event
+from domain.keys import MspId
+from tests.reporting import history as h
+
+pytestmark = pytest.mark.postgres
+A, B = h.odin("a"), h.odin("b", subscription="2")
+P = h.psa("p")
+
+
+def told(engine: Engine, msp_id: MspId, *happened: Event) -> list[dict[str, Any]]:
+    """The notifications after these events too."""
+    h.append(engine, msp_id, happened)
+    h.project(engine, msp_id)
+    return h.rows(engine, "notifications", msp_id)
+
+
+def kinds(rows: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    return [(row["position"], row["fold_key"]) for row in rows]
+
+
+def test_what_goes_well_is_no_news(engine: Engine, msp_id: MspId) -> None:
+    fine = (h.linked(A, P), h.requested(A, P, "q1"), h.posted(A, P, "q1"), h.units(P, 12), h.poll_completed())
+
+    assert told(engine, msp_id, h.discovered(A), *fine) == []
+
+
+def test_a_held_adjustment_is_told_with_names_why_what_to_do_and_where_to_look(engine: Engine, msp_id: MspId) -> None:
+    (row,) = told(engine, msp_id, h.parked(A, P, "q1"))
+
+    assert row == {
+        "position": 1,
+        "kind": "held",
+        "happened_at": "2026-03-01T08:01:00+00:00",
+        "severity": "action",
+        "fold_key": "held/rejected",
+        "about": "Resource a of Company 1200000501",
+        "things": 1,
+        "message": "The period is posted.",
+        "fix": "Choose the next period.",
+        "link_report": "held_adjustments",
+        "link_column": "request_id",
+        "link_key": "q1",
+    }
+
+
+def test_a_failure_is_told_once_until_it_becomes_another_or_ended_and_began_anew(engine: Engine, msp_id: MspId) -> None:
+    rows = told(engine, msp_id, h.failed(A, P, "q1"), h.failed(A, P, "q1"), h.failed(A, P, "q1", "rejected"))
+    assert kinds(rows) == [(1, "failed/unreachable"), (3, "failed/rejected")]
+
+    rows = told(engine, msp_id, h.failed(A, P, "q1", "rejected"), h.posted(A, P, "q1"), h.failed(A, P, "q1"))
+    assert kinds(rows)[2:] == [(6, "failed/unreachable")]
+
+
+def test_a_trouble_that_ended_long_ago_is_told_when_it_begins_anew(engine: Engine, msp_id: MspId) -> None:
+    for happened in (h.failed(A, P, "q1"), h.failed(A, P, "q1"), h.posted(A, P, "q1"), h.failed(A, P, "q1")):
+        rows = told(engine, msp_id, happened)
+
+    assert [row["position"] for row in rows] == [1, 4]
+
+
+def test_what_a_person_let_go_is_told_again_when_it_is_held_again(engine: Engine, msp_id: MspId) -> None:
+    rows = told(engine, msp_id, h.parked(A, P, "q1"), h.let_go(A, P, "q1"), h.parked(A, P, "q1"))
+
+    assert kinds(rows) == [(1, "held/rejected"), (3, "held/rejected")]
+
+
+def test_polls_that_fail_are_told_once_until_one_completes(engine: Engine, msp_id: MspId) -> None:
+    rows = told(engine, msp_id, h.poll_failed(), h.poll_failed(), h.poll_completed(), h.poll_failed("unreachable"))
+
+    assert kinds(rows) == [(1, "poll_failed/unauthorised"), (4, "poll_failed/unreachable")]
+    assert [row["severity"] for row in rows] == ["action", "warning"]
+    assert (rows[0]["about"], rows[0]["link_key"]) == ("Marketplace connection odin", "poll/odin")
+
+
+def test_a_budget_that_puts_reads_off_is_told_when_it_begins(engine: Engine, msp_id: MspId) -> None:
+    rows = told(engine, msp_id, h.poll_completed(2), h.poll_completed(1), h.poll_completed(), h.poll_completed(3))
+
+    assert kinds(rows) == [(1, "quota_low"), (4, "quota_low")]
+    assert rows[0]["message"].startswith("2 of its subscriptions are read later")
+
+
+def test_a_hand_in_the_psa_is_told_as_drift_and_our_own_post_is_not(engine: Engine, msp_id: MspId) -> None:
+    ours = [h.units(P, 4), h.posted(A, P, "q1", 8), h.units(P, 12)]
+
+    rows = told(engine, msp_id, *ours, h.units(P, 13))
+
+    assert kinds(rows) == [(4, "drift")]
+    assert rows[0]["message"] == "the PSA has 13 units, and we left 12"
+
+
+def test_units_that_we_scheduled_for_a_later_day_are_no_drift_on_that_day(engine: Engine, msp_id: MspId) -> None:
+    later = date(2026, 4, 1)
+    fewer = h.posted(A, P, "q2", -4, effective_date=later, units_before=12, units_after=8)
+
+    assert told(engine, msp_id, h.posted(A, P, "q1", 8), fewer, h.units(P, 12), h.units(P, 8, later)) == []
+    assert kinds(told(engine, msp_id, h.units(P, 12, later))) == [(5, "drift")]
+
+
+def test_resources_that_a_poll_found_are_told_together_when_it_ends(engine: Engine, msp_id: MspId) -> None:
+    assert told(engine, msp_id, h.discovered(A)) == []
+
+    (row,) = told(engine, msp_id, h.discovered(B), h.discovered(h.odin("use"), usage_based=True), h.poll_completed())
+    assert (row["position"], row["kind"], row["things"]) == (4, "unlinked_found", 2)
+    assert row["about"] == "Resource a of Company 1200000501"
+
+    assert len(told(engine, msp_id, h.poll_completed())) == 1
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [h.linked(A, P), h.disappeared(A), h.renewed(h.odin("a", subscription="0"), "1000823")],
+    ids=["linked", "gone", "a renewal, which its relation follows"],
+)
+def test_a_resource_that_needs_no_link_any_more_when_the_poll_ends_is_not_told(
+    engine: Engine, msp_id: MspId, meanwhile: Event
+) -> None:
+    assert told(engine, msp_id, h.discovered(A)) == []
+    assert told(engine, msp_id, meanwhile, h.poll_completed()) == []
+
+
+def test_a_renewal_that_is_unclear_and_a_plan_that_is_refused_wait_for_a_person(engine: Engine, msp_id: MspId) -> None:
+    rows = told(engine, msp_id, h.renewal_unclear(A, "8", "9"), h.refused(A, P), h.refused(A, P), h.catalogue_failed())
+
+    assert kinds(rows) == [(1, "renewal_unclear"), (2, "plan_refused"), (4, "catalogue_failed/unreachable")]
+    assert rows[0]["message"] == "it ended, and 2 subscriptions could be its renewal"
+    assert [row["severity"] for row in rows] == ["action", "action", "warning"]

@@ -126,3 +126,20 @@ def ask_again(house: House, msp: MspHouse, line: int, units: int) -> None:
             reason="count changed",
         )
         world.append((f"request/autotask/{line}", event))
+
+
+def test_writers_that_end_in_order_have_told_of_every_call(house: House, msp: MspHouse) -> None:
+    # given
+    msp.add_line("Contoso", "Hosted mail", 4)
+    wait_for(lambda: msp.events("PsaProductObserved"), 60, what="the catalogue")
+    assert msp.events("CallsCounted") == []
+
+    # when
+    for part in house.parts.values():
+        if part.name == "psa_writer":
+            assert part.process.stop() == 0
+
+    # then
+    told = [each for event in msp.events("CallsCounted") for each in event["endpoints"]]
+    counted = sum(each["calls"] for each in told if each["endpoint"] != "getZoneInfo Zone")  # as Autotask counts
+    assert counted == msp.psa.calls.count() > 0

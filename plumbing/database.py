@@ -7,6 +7,7 @@ for ever), so connecting has a limit of its own there. COPY is refused under tha
 from typing import Any
 
 import eventlet.patcher
+import orjson
 import psycopg2
 from eventlet.timeout import Timeout
 from sqlalchemy import Engine, create_engine, event
@@ -26,6 +27,7 @@ def make_engine(url: str, application: str, statement_seconds: int = 60, pool_si
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=30,
+        json_deserializer=orjson.loads,
         connect_args={
             "application_name": application,
             "connect_timeout": CONNECT_SECONDS,

@@ -49,7 +49,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("S3",): scenarios.under_fire,
     ("S4",): lag.slow_reader,
 }
-# Those that take more than ten minutes run when they are named, or with --full.
+# Twenty minutes and more: run when named, with --full, or when little is to be measured.
 LONG = {"P15"}
 IDS = list(dict.fromkeys(goal_id for ids in BENCHES for goal_id in ids))
 

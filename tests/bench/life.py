@@ -18,7 +18,6 @@ from tests.bench.names import FIRST_MOMENT, RESOURCES
 from tests.bench.seen import (
     Link,
     Said,
-    day,
     discovered,
     first_seen,
     link_of,
@@ -41,9 +40,10 @@ def life(seed: int, links: int, how_many: int) -> Iterator[NewEvent]:
     """So many events over so many links, in the order in which they happened, spread over a year."""
     versions: Counter[str] = Counter()
     pause = YEAR / how_many
-    for number, (stream, event) in enumerate(islice(_Life(seed, links).told(), how_many)):
+    lived = _Life(seed, links)
+    for number, (stream, event) in enumerate(islice(lived.told(), how_many)):
         versions[stream] += 1
-        moment = FIRST_MOMENT + number * pause
+        moment = lived.moment = FIRST_MOMENT + number * pause
         yield NewEvent(stream=stream, stream_version=versions[stream], event=event, occurred_at=moment)
 
 
@@ -54,12 +54,13 @@ class _Life:
         # How often each was linked; 0: it is not.
         self._relations = [0 if number % UNLINKED_EVERY == 0 else 1 for number in range(links)]
         self._requests = self._polls = 0
+        self.moment = FIRST_MOMENT
 
     def told(self) -> Iterator[Said]:
         """Without an end."""
         yield from msp_set_up()
         for number in range(self._links):
-            yield from first_seen(link_of(number), self._counts[number], self._random)
+            yield from first_seen(link_of(number), self._counts[number], self.moment.date(), self._random)
             if self._relations[number]:
                 yield self._related(link_of(number))
         ways, weights = zip(*self._happenings(), strict=True)
@@ -123,7 +124,7 @@ class _Life:
             yield link.wish_stream, e.AdjustmentSuperseded(**of, superseded_by=None, reason="withdrawn")
             return
         if chance < 0.06:
-            yield stream, e.UnitsFoundEqual(**names, units=target, on_date=day(self._random))
+            yield stream, e.UnitsFoundEqual(**names, units=target, on_date=self.moment.date())
             return
         wanted = names | {"target_units": target}
         if chance < 0.12:
@@ -150,7 +151,7 @@ class _Life:
         return e.AdjustmentPosted(
             **names,
             operation_id=f"operation-{self._requests}",
-            effective_date=day(self._random),
+            effective_date=self.moment.date(),
             unit_change=target - before,
             units_before=before,
             units_after=target,
@@ -172,7 +173,7 @@ class _Life:
         yield subscription(link)
 
     def _units_are_read(self, link: Link) -> Iterator[Said]:
-        yield units(link, self._counts[link.number], self._random)
+        yield units(link, self._counts[link.number], self.moment.date())
 
     def _renamed(self, link: Link) -> Iterator[Said]:
         levels = ("company", "subscription", "resource")

@@ -45,7 +45,7 @@ def serving(ground: Ground, rows: int) -> Iterator[tuple[str, Answering]]:
     """The URL of a database with so many adjustments, and a gateway that shows them."""
     with ground.database() as url:
         fill_adjustments(url, rows)
-        with gateway(as_role(url, "trueup_gateway", ROLE_PASSWORD), LOG_LEVEL="WARNING") as answering:
+        with gateway(as_role(url, "trueup_gateway", ROLE_PASSWORD), LOG_LEVEL="ERROR") as answering:
             yield url, answering
 
 

@@ -84,7 +84,7 @@ def under_fire(ground: Ground, _rounds: int, *, quick: bool) -> list[Measured]:
         (msp_id,) = fill_logs(engine, 20_000 if quick else 100_000, 1)
         catch_up_together(engine, PROJECTIONS, msp_id, Clock())
         stack.enter_context(running(url, vhost, "relay", "reporting"))
-        reader = stack.enter_context(gateway(as_role(url, "trueup_gateway", ROLE_PASSWORD), LOG_LEVEL="WARNING"))
+        reader = stack.enter_context(gateway(as_role(url, "trueup_gateway", ROLE_PASSWORD), vhost, LOG_LEVEL="WARNING"))
         with arriving(url, [msp_id], 200, 10 if quick else 40) as stream:
             quiet = _read_for(reader, msp_id, _after(3 if quick else 10))
             with Child("tests.bench.rebuild_process", url) as child:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from random import Random
@@ -16,7 +16,6 @@ from tests.bench.names import RESOURCES, SUBSCRIPTIONS, odin_names, psa_names, r
 Said = tuple[str, e.Event]
 
 _MONIES = [Money(Decimal(cents) / 100, "USD") for cents in range(100, 2_000, 25)]
-_DAYS = [date(2026, 1, 1) + timedelta(days=number) for number in range(365)]
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,6 @@ def money(random: Random) -> Money:
     return _MONIES[int(random.random() * len(_MONIES))]
 
 
-def day(random: Random) -> date:
-    """Some day of the year."""
-    return _DAYS[int(random.random() * len(_DAYS))]
-
-
 def without(names: dict[str, Any], level: str) -> dict[str, Any]:
     """The names without those of a level, such as resource."""
     return {name: value for name, value in names.items() if not name.startswith(level)}
@@ -77,7 +71,7 @@ def msp_set_up() -> Iterator[Said]:
         yield f"connection/{connection_id}", saved
 
 
-def first_seen(link: Link, count: int, random: Random) -> Iterator[Said]:
+def first_seen(link: Link, count: int, on_date: date, random: Random) -> Iterator[Said]:
     """The link; before the first of a company or a subscription those."""
     if link.number % (SUBSCRIPTIONS * RESOURCES) == 0:
         yield company(link)
@@ -87,7 +81,7 @@ def first_seen(link: Link, count: int, random: Random) -> Iterator[Said]:
         yield agreement(link)
     yield discovered(link, count, random)
     yield product(link, random)
-    yield units(link, count, random)
+    yield units(link, count, on_date)
 
 
 def company(link: Link) -> Said:
@@ -149,6 +143,6 @@ def product(link: Link, random: Random) -> Said:
     return link.product_stream, observed
 
 
-def units(link: Link, count: int, random: Random) -> Said:
+def units(link: Link, count: int, on_date: date) -> Said:
     """The product's units, read."""
-    return link.product_stream, e.PsaUnitsObserved(**link.psa, previous_units=None, units=count, on_date=day(random))
+    return link.product_stream, e.PsaUnitsObserved(**link.psa, previous_units=None, units=count, on_date=on_date)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from statistics import median
 
 from sqlalchemy import Engine
 
@@ -71,8 +72,8 @@ def hot_link(ground: Ground, rounds: int, *, quick: bool) -> list[Measured]:
             add_log(engine, MSP)
             taken = _append_each(engine, events)
             engine.dispose()
-        first.append(sum(taken[: events // 10]) / (events // 10))
-        last.append(sum(taken[-events // 10 :]) / (events // 10))
+        first.append(median(taken[: events // 10]))
+        last.append(median(taken[-events // 10 :]))
     return [Measured(HOT, last, first)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 
@@ -21,10 +21,12 @@ NOWHERE = "amqp://guest:guest@127.0.0.1:1/"
 
 @dataclass
 class Answering:
-    """A gateway that answers at an address. output: what it has logged, once it has ended."""
+    """A gateway that answers at an address. log: the file to which it logs; output: all of it, after
+    the with block."""
 
     url: str
     process: subprocess.Popen
+    log: IO[str]
     output: str = ""
     session: requests.Session = field(default_factory=requests.Session)
 
@@ -43,6 +45,12 @@ class Answering:
         """The first error's extensions, with its message."""
         error = self.post(query, variables).json()["errors"][0]
         return error["extensions"] | {"message": error["message"]}
+
+    def ended(self) -> str:
+        """All that it has logged, after ending it."""
+        end(self.process)
+        self.log.seek(0)
+        return self.log.read()
 
     def metric(self, name: str) -> float:
         lines = requests.get(f"{self.url}/metrics", timeout=10).text.splitlines()
@@ -68,15 +76,13 @@ def gateway(database: str, rabbitmq: str = NOWHERE, **more: str) -> Iterator[Ans
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        answering = Answering(f"http://127.0.0.1:{port}", process)
+        answering = Answering(f"http://127.0.0.1:{port}", process, log)
         try:
             wait_for(lambda: is_up(answering), what="the gateway")
             yield answering
         finally:
             answering.session.close()
-            end(process)
-            log.seek(0)
-            answering.output = log.read()
+            answering.output = answering.ended()
             sys.stderr.write(answering.output[-6000:])
 
 

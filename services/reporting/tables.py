@@ -194,6 +194,13 @@ failures = _read_model(
     _moment("closed_at"),
     *_optional("closed_by"),
 )
+closed_requests = _read_model(
+    "closed_requests",
+    ("request_id",),
+    *_texts("request_id"),
+    _moment("closed_at", required=True),
+    *_texts("closed_by"),
+)
 fed_products = _read_model(
     "fed_products",
     ("psa_connection_id", "psa_product_id"),

@@ -119,7 +119,7 @@ def test_a_reactor_is_refused(engine: Engine, msp_id: MspId) -> None:
 
     with pytest.raises(NotReplayable, match="reactor"):
         replay(engine, [reactor], msp_id)
-    with pytest.raises(NotReplayable, match="there are all, resources"):
+    with pytest.raises(NotReplayable, match="there are all, adjustments"):
         replay(engine, ["reconciler"], msp_id)
 
 

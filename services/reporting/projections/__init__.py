@@ -14,21 +14,22 @@ from services.reporting.projections.relations import RELATIONS
 from services.reporting.projections.resources import RESOURCES
 from services.reporting.read_model import ReadModel
 
+# Those that take longest to rebuild come first, so that the cores end together.
 READ_MODELS: dict[str, ReadModel] = {
     model.name: model
     for model in (
-        RESOURCES,
-        RELATIONS,
         ADJUSTMENTS,
-        FAILURES,
-        PSA,
+        NOTIFICATIONS,
         COUNTS,
+        FAILURES,
+        RESOURCES,
         LEDGER,
         ACTIVITY,
+        PSA,
+        RELATIONS,
+        READINGS,
         CALLS,
         CLOSE,
-        READINGS,
-        NOTIFICATIONS,
     )
 }
 TYPES: tuple[str, ...] = tuple(sorted({name for model in READ_MODELS.values() for name in model.types}))

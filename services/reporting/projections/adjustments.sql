@@ -16,32 +16,33 @@ SELECT :msp_id, :generation, position, payload ->> 'request_id', payload ->> 'op
 FROM ({events}) e WHERE type = 'AdjustmentPosted';
 
 -- The wishes behind it and how far they came. What was posted stays posted, whatever was told of the request later.
-WITH events AS MATERIALIZED ({events}),
+WITH told AS MATERIALIZED (
+    SELECT position, type, occurred_at, payload ->> 'request_id' AS request_id, payload ->> 'superseded_by' AS superseded_by
+    FROM ({events}) e WHERE type <> 'AdjustmentPosted' OR (payload ->> 'completes_request')::boolean
+),
 touched AS (
-    SELECT payload ->> 'request_id' AS request_id,
+    SELECT request_id,
         min(position) FILTER (WHERE type = 'AdjustmentRequested') AS requested,
         min(position) FILTER (WHERE type = 'AdjustmentPosted') AS posted,
         min(position) FILTER (WHERE type = 'UnitsFoundEqual') AS found_equal,
         min(position) FILTER (WHERE type = 'AdjustmentSuperseded') AS superseded
-    FROM events WHERE type <> 'AdjustmentPosted' OR (payload ->> 'completes_request')::boolean GROUP BY 1
+    FROM told GROUP BY 1
 ),
 merged AS (
-    SELECT t.*, r.request_id IS NOT NULL AS known, r AS old, q.payload, q.occurred_at AS requested_at,
+    SELECT t.request_id, t.requested, r.request_id IS NOT NULL AS known, r AS old,
         coalesce(r.posted_at, p.occurred_at) AS posted_at,
         coalesce(r.found_equal_at, e.occurred_at) AS found_equal_at,
         coalesce(r.superseded_at, s.occurred_at) AS superseded_at,
-        CASE WHEN r.superseded_at IS NULL THEN s.payload ->> 'superseded_by' ELSE r.superseded_by END AS superseded_by
+        CASE WHEN r.superseded_at IS NULL THEN s.superseded_by ELSE r.superseded_by END AS superseded_by
     FROM touched t
     -- The list is what keeps a rebuild from reading all requests so far with every slice.
     LEFT JOIN reporting.requests r
         ON r.msp_id = :msp_id AND r.generation = :generation AND r.request_id = t.request_id
         AND r.request_id = ANY (ARRAY(SELECT request_id FROM touched))
-    -- The types follow from the positions; saying them spares hashing every event four times.
-    LEFT JOIN events q ON q.position = t.requested AND q.type = 'AdjustmentRequested'
-    LEFT JOIN events p ON p.position = t.posted AND p.type = 'AdjustmentPosted'
-    LEFT JOIN events e ON e.position = t.found_equal AND e.type = 'UnitsFoundEqual'
-    LEFT JOIN events s ON s.position = t.superseded AND s.type = 'AdjustmentSuperseded'
-    WHERE q.position IS NOT NULL OR r.request_id IS NOT NULL
+    -- The types follow from the positions; saying them spares hashing every event three times.
+    LEFT JOIN told p ON p.position = t.posted AND p.type = 'AdjustmentPosted'
+    LEFT JOIN told e ON e.position = t.found_equal AND e.type = 'UnitsFoundEqual'
+    LEFT JOIN told s ON s.position = t.superseded AND s.type = 'AdjustmentSuperseded'
 )
 INSERT INTO reporting.requests ({requests.columns})
 SELECT :msp_id, :generation, request_id,
@@ -64,9 +65,11 @@ SELECT :msp_id, :generation, request_id,
     CASE WHEN known THEN (old).target_unit_cost_currency ELSE payload -> 'target_unit_cost' ->> 'currency' END,
     coalesce((old).reason, payload ->> 'reason'),
     coalesce((old).causes, payload -> 'causes'),
-    coalesce((old).requested_at, requested_at),
+    coalesce((old).requested_at, q.occurred_at),
     CASE WHEN posted_at IS NOT NULL THEN 'posted' WHEN found_equal_at IS NOT NULL THEN 'found_equal'
         WHEN superseded_at IS NOT NULL THEN 'superseded' ELSE 'open' END,
     posted_at, found_equal_at, superseded_at, superseded_by
-FROM merged
+-- Whole events are read where their rows are written: to carry them through the joins would cost more than the joins.
+FROM merged LEFT JOIN ({events}) q ON q.position = requested AND q.type = 'AdjustmentRequested'
+WHERE q.position IS NOT NULL OR known
 {requests.upsert}

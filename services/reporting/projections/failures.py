@@ -1,11 +1,11 @@
 """What failed and what went well after -> the failure log: open or closed, tries, next try, cause and fix of each failure."""
 
 from services.reporting.read_model import ReadModel
-from services.reporting.tables import failures, fed_products
+from services.reporting.tables import closed_requests, failures, fed_products
 
 FAILURES = ReadModel(
     "failures",
-    (failures, fed_products),
+    (failures, closed_requests, fed_products),
     (
         "AdjustmentFailed",
         "AdjustmentParked",

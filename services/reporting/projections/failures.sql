@@ -1,39 +1,44 @@
--- Adjustments that did not go out. One row a request, and its first ending is final: a failure told late, after the request
--- was posted or superseded, is counted but opens nothing. What a person let go is tried at once, and is no longer parked.
-WITH events AS MATERIALIZED (
-    SELECT *, payload ->> 'request_id' AS request_id FROM ({events}) e
-    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'UnitsFoundEqual',
-            'AdjustmentSuperseded')
-        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+-- How each request ended, if it did: its first ending is final.
+INSERT INTO reporting.closed_requests ({closed_requests.columns})
+SELECT :msp_id, :generation, payload ->> 'request_id', occurred_at,
+    CASE WHEN type = 'AdjustmentPosted' THEN 'posted' WHEN type = 'UnitsFoundEqual' THEN 'found_equal'
+        WHEN payload ->> 'superseded_by' IS NULL THEN 'withdrawn' ELSE 'superseded' END
+FROM ({events}) e
+WHERE type IN ('UnitsFoundEqual', 'AdjustmentSuperseded')
+    OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+ORDER BY position
+ON CONFLICT DO NOTHING;
+
+-- Adjustments that did not go out, one row a request. A failure told late, after the request was posted or superseded, is
+-- counted but opens nothing. What a person let go is tried at once, and is no longer parked.
+WITH told AS MATERIALIZED (
+    SELECT position, type, payload, occurred_at, payload ->> 'request_id' AS request_id FROM ({events}) e
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried')
 ),
 touched AS (
     SELECT request_id,
         count(*) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS attempts,
         min(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS first_failed,
         max(position) FILTER (WHERE type IN ('AdjustmentFailed', 'AdjustmentParked')) AS last_failed,
-        max(position) FILTER (WHERE type IN ('AdjustmentReleased', 'AdjustmentRetried')) AS let_go,
-        min(position) FILTER (WHERE type IN ('AdjustmentPosted', 'UnitsFoundEqual', 'AdjustmentSuperseded')) AS closed
-    FROM events GROUP BY 1
+        max(position) FILTER (WHERE type IN ('AdjustmentReleased', 'AdjustmentRetried')) AS let_go
+    FROM told GROUP BY 1
 ),
 merged AS (
     SELECT t.request_id, t.attempts + coalesce(r.attempts, 0) AS attempts, t.last_failed, r AS old,
         t.let_go > coalesce(t.last_failed, 0) AS goes, g.occurred_at AS let_go_at,
         l.payload, l.occurred_at AS last_failed_at, l.type AS last_type, f.occurred_at AS first_failed_at,
-        coalesce(r.closed_at, c.occurred_at) AS closed_at,
-        CASE WHEN r.closed_at IS NOT NULL THEN r.closed_by
-            WHEN c.type = 'AdjustmentPosted' THEN 'posted'
-            WHEN c.type = 'UnitsFoundEqual' THEN 'found_equal'
-            WHEN c.payload ->> 'superseded_by' IS NULL AND c.type IS NOT NULL THEN 'withdrawn'
-            WHEN c.type IS NOT NULL THEN 'superseded' END AS closed_by
+        c.closed_at, c.closed_by
     FROM touched t
-    -- The list is what keeps a rebuild from reading all failures so far with every slice.
+    -- The lists are what keeps a rebuild from reading all requests so far with every slice.
     LEFT JOIN reporting.failures r
         ON r.msp_id = :msp_id AND r.generation = :generation AND r.failure_id = 'adjustment/' || t.request_id
         AND r.failure_id = ANY (ARRAY(SELECT 'adjustment/' || request_id FROM touched))
-    LEFT JOIN events f ON f.position = t.first_failed AND f.type IN ('AdjustmentFailed', 'AdjustmentParked')
-    LEFT JOIN events l ON l.position = t.last_failed AND l.type IN ('AdjustmentFailed', 'AdjustmentParked')
-    LEFT JOIN events g ON g.position = t.let_go AND g.type IN ('AdjustmentReleased', 'AdjustmentRetried')
-    LEFT JOIN events c ON c.position = t.closed
+    LEFT JOIN reporting.closed_requests c
+        ON c.msp_id = :msp_id AND c.generation = :generation AND c.request_id = t.request_id
+        AND c.request_id = ANY (ARRAY(SELECT request_id FROM touched))
+    LEFT JOIN told f ON f.position = t.first_failed
+    LEFT JOIN told l ON l.position = t.last_failed
+    LEFT JOIN told g ON g.position = t.let_go
 )
 INSERT INTO reporting.failures ({failures.columns})
 SELECT :msp_id, :generation, 'adjustment/' || request_id, 'adjustment', request_id,
@@ -66,18 +71,34 @@ SELECT :msp_id, :generation, 'adjustment/' || request_id, 'adjustment', request_
 FROM merged
 {failures.upsert};
 
+-- What was open and has ended now.
+WITH ended AS (
+    SELECT DISTINCT 'adjustment/' || (payload ->> 'request_id') AS failure_id FROM ({events}) e
+    WHERE type IN ('UnitsFoundEqual', 'AdjustmentSuperseded')
+        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+)
+UPDATE reporting.failures r
+SET state = 'closed', next_try_at = NULL, closed_at = c.closed_at, closed_by = c.closed_by
+FROM reporting.closed_requests c
+WHERE r.msp_id = :msp_id AND r.generation = :generation AND r.state <> 'closed'
+    AND r.failure_id = ANY (ARRAY(SELECT failure_id FROM ended))
+    AND c.msp_id = :msp_id AND c.generation = :generation AND c.request_id = r.request_id
+    AND c.request_id = ANY (ARRAY(SELECT substr(failure_id, 12) FROM ended));
+
 -- Polls, readings of the PSA's catalogue and plans: the same subject may fail, be well and fail again, and each time is a row
 -- of its own. A failure opens a life or goes on with an open one; the first good sign after it ends it.
 WITH events AS MATERIALIZED (
-    SELECT position, type, payload, occurred_at FROM ({events}) e
+    SELECT position, type, occurred_at, payload ->> 'connection_id' AS connection_id,
+        payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
+        CASE WHEN type IN ('PollFailed', 'CatalogueReadFailed', 'PlanRefused') THEN payload END AS payload
+    FROM ({events}) e
     WHERE type IN ('PollFailed', 'PollCompleted', 'PlanRefused', 'AdjustmentRequested', 'RelationSet', 'RelationCleared')
         OR type LIKE 'Catalogue%' OR type LIKE 'Psa%Observed'
 ),
 feeding AS (
-    SELECT position, payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
-        type = 'RelationCleared' AS cleared,
+    SELECT position, psa_connection_id, psa_product_id, type = 'RelationCleared' AS cleared,
         sum(CASE type WHEN 'RelationSet' THEN 1 ELSE -1 END) OVER (
-            PARTITION BY payload ->> 'psa_connection_id', payload ->> 'psa_product_id' ORDER BY position
+            PARTITION BY psa_connection_id, psa_product_id ORDER BY position
         ) AS change
     FROM events WHERE type IN ('RelationSet', 'RelationCleared')
 ),
@@ -89,11 +110,10 @@ unfed AS (
 ),
 marks AS (
     SELECT position, type, payload, occurred_at,
-        CASE WHEN type LIKE 'Poll%' THEN 'poll/' || reporting.key_part(payload ->> 'connection_id')
+        CASE WHEN type LIKE 'Poll%' THEN 'poll/' || reporting.key_part(connection_id)
             WHEN type IN ('PlanRefused', 'AdjustmentRequested', 'RelationCleared')
-                THEN 'plan/' || reporting.key_part(payload ->> 'psa_connection_id')
-                    || '/' || reporting.key_part(payload ->> 'psa_product_id')
-            ELSE 'catalogue/' || reporting.key_part(payload ->> 'psa_connection_id') END AS subject,
+                THEN 'plan/' || reporting.key_part(psa_connection_id) || '/' || reporting.key_part(psa_product_id)
+            ELSE 'catalogue/' || reporting.key_part(psa_connection_id) END AS subject,
         type IN ('PollFailed', 'CatalogueReadFailed', 'PlanRefused') AS fails
     FROM events
     WHERE type NOT IN ('RelationSet', 'RelationCleared') OR position IN (SELECT position FROM unfed)

@@ -8,7 +8,7 @@ import uvicorn
 
 from gateway.app import LONGEST_BODY, Gateway, GatewaySettings
 from gateway.asking import READERS, WRITERS
-from gateway.auth import SHORTEST_TOKEN
+from gateway.door import SHORTEST_TOKEN
 from gateway.line import Line
 from gateway.live import LOOKERS
 from plumbing import health, settings
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         (sys.stdout if asked else sys.stderr).write(USAGE + _described())
         return 0 if asked else 2
     given = settings.settings_or_exit(GatewaySettings)
-    if len(given.gateway_token) < SHORTEST_TOKEN:
+    if given.gateway_token and len(given.gateway_token) < SHORTEST_TOKEN:
         sys.stderr.write(f"TRUEUP_GATEWAY_TOKEN has less than {SHORTEST_TOKEN} characters: choose a longer one\n")
         return 2
     start_logging("gateway", given.log_level)
@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=given.trusted_proxies.split(",") if given.trusted_proxies else [],
         lifespan="on",
         timeout_graceful_shutdown=25,
         ws=Line,

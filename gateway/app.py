@@ -24,13 +24,14 @@ from starlette.websockets import WebSocket
 
 from gateway import health
 from gateway.asking import Asking, body_of
-from gateway.auth import Caller, caller
 from gateway.bells import Bells
 from gateway.documents import Invalid
+from gateway.door import Door, Visit
 from gateway.errors import Refusal, told
 from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
 from gateway.live import Live
+from gateway.post import Post
 from gateway.schema.context import Context
 from gateway.talking import Doorway
 from plumbing.clock import Clock
@@ -46,7 +47,19 @@ BODY_SECONDS = 10.0
 class GatewaySettings(Settings):
     """What the gateway needs."""
 
-    gateway_token: str = setting(secret=True, help="bearer token of at least 16 characters that every request carries")
+    gateway_token: str = setting(
+        "",
+        secret=True,
+        help="bearer token of the installation's operator, at least 16 characters; empty: there is none",
+    )
+    public_url: str = setting(
+        "", help="address at which people open Trueup, such as https://trueup.example; links begin with it"
+    )
+    smtp_url: str = setting("", secret=True, help="mail server, smtp://user:password@host:port or smtps://...")
+    mail_from: str = setting("trueup@localhost", help="address that mails are sent from")
+    trusted_proxies: str = setting(
+        "", help="addresses of proxies whose X-Forwarded-For is believed, with commas between"
+    )
     introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
     reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup new-key`)")
     private_addresses: bool = setting(
@@ -60,10 +73,11 @@ class Gateway:
 
     def __init__(self, engine: Engine, settings: GatewaySettings, clock: Clock) -> None:
         self._engine, self._settings, self._clock = engine, settings, clock
-        self._exports = Exports(
-            engine, clock, settings.gateway_token, settings.rabbitmq_url, float(settings.rpc_seconds)
-        )
-        self._close_exports = CloseExports(engine, clock, settings.gateway_token)
+        # Each answer is one statement: it needs no transaction around it.
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._door = Door(self._reader, clock, settings.gateway_token)
+        self._exports = Exports(engine, clock, self._door, settings.rabbitmq_url, float(settings.rpc_seconds))
+        self._close_exports = CloseExports(engine, clock, self._door)
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -79,22 +93,21 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        # Each answer is one statement: it needs no transaction around it.
-        reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        live = Live(reader)
+        live = Live(self._reader)
         given = self._settings
         house = Context(
             self._engine,
-            reader,
+            self._reader,
             self._clock,
             given.rabbitmq_url,
             float(given.rpc_seconds),
             live,
             reporting_public_key=given.reporting_public_key,
             private_addresses=given.private_addresses,
+            post=Post(given.smtp_url, given.mail_from, given.public_url),
         )
         self._asking = Asking(house, introspection=given.introspection)
-        self._doorway = Doorway(self._signed_in, self._asking.stream)
+        self._doorway = Doorway(self._door, self._asking.stream)
         bells = Bells(given.rabbitmq_url, live.rung)
         bells.start()
         yield
@@ -102,10 +115,11 @@ class Gateway:
 
     async def graphql(self, request: Request) -> Response:
         """POST /graphql: {query, variables, operationName} as application/json."""
+        visit = Visit()
         with correlated(None) as correlation_id:
             try:
-                by = self._signed_in(request.headers.get("authorization", ""))
-                answer, status = await self._asking.answer(await _body(request), by), 200
+                visit = await anyio.to_thread.run_sync(self._door.visit, request)
+                answer, status = await self._asking.answer(await _body(request), visit), 200
             except Invalid as invalid:
                 answer, status = {"errors": [told(error) for error in invalid.errors]}, 400
             except Refusal as refusal:
@@ -115,14 +129,14 @@ class Gateway:
             headers = {"x-correlation-id": correlation_id, "cache-control": "no-store"}
             if status == 401:
                 headers["www-authenticate"] = "Bearer"
-            return Response(orjson.dumps(answer), status, headers, "application/json")
+            response = Response(orjson.dumps(answer), status, headers, "application/json")
+            for name, value in visit.set_cookie_headers():
+                response.headers.append(name, value)
+            return response
 
     async def listen(self, websocket: WebSocket) -> None:
         """A WebSocket at /graphql: subscriptions."""
         await self._doorway.take(websocket)
-
-    def _signed_in(self, header: str) -> Caller:
-        return caller(header, self._settings.gateway_token)
 
     async def healthz(self, _request: Request) -> Response:
         """Ready, or why not. A silent broker is told but is no reason to take the gateway away: reads go on without it."""
@@ -136,7 +150,7 @@ class Gateway:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-_STATUS = {"UNAUTHENTICATED": 401, "TOO_LARGE": 413, "NOT_JSON": 415, "TOO_SLOW": 408}
+_STATUS = {"UNAUTHENTICATED": 401, "FOREIGN_ORIGIN": 403, "TOO_LARGE": 413, "NOT_JSON": 415, "TOO_SLOW": 408}
 
 
 def _refused(fault: Exception) -> dict[str, Any]:

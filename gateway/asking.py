@@ -7,11 +7,26 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from graphql import DocumentNode, ExecutionResult, OperationType, execute_sync, get_operation_ast, subscribe
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionNode,
+    execute_sync,
+    get_operation_ast,
+    subscribe,
+)
 
-from gateway.auth import Caller
 from gateway.documents import Documents
+from gateway.door import Visit, unauthenticated
 from gateway.errors import Refusal, told
+from gateway.people.callers import NOBODY, Caller
+from gateway.people.permissions import OPEN, OWN
 from gateway.schema import build
 from gateway.schema.context import Context
 from plumbing.logs import correlated, correlation_id
@@ -41,9 +56,9 @@ class Asking:
         self._documents = Documents(self._schema, introspection=introspection)
         self._readers, self._writers = anyio.CapacityLimiter(READERS), anyio.CapacityLimiter(WRITERS)
 
-    async def answer(self, body: dict[str, Any], by: Caller) -> dict[str, Any]:
+    async def answer(self, body: dict[str, Any], by: Visit) -> dict[str, Any]:
         """The answer to a query or a mutation. Invalid, Refusal."""
-        asked = await self._taken(body)
+        asked = await self._taken(body, by.caller)
         if asked.kind is OperationType.SUBSCRIPTION:
             raise Refusal(
                 "BAD_REQUEST", "Subscriptions are answered over a WebSocket.", "Connect to this address by one."
@@ -51,9 +66,9 @@ class Asking:
         limiter = self._writers if asked.waits else self._readers
         return await anyio.to_thread.run_sync(self._executed, asked, self._context(by), limiter=limiter)
 
-    async def stream(self, body: dict[str, Any], by: Caller) -> AsyncIterator[ExecutionResult] | ExecutionResult:
+    async def stream(self, body: dict[str, Any], by: Visit) -> AsyncIterator[ExecutionResult] | ExecutionResult:
         """The answers to a subscription as they come, or one that says why there are none. Invalid, Refusal."""
-        asked = await self._taken(body)
+        asked = await self._taken(body, by.caller)
         if asked.kind is not OperationType.SUBSCRIPTION:
             raise Refusal("BAD_REQUEST", "Only subscriptions are answered over a WebSocket.", "Send the rest by POST.")
         return await subscribe(
@@ -64,18 +79,19 @@ class Asking:
             operation_name=asked.operation,
         )
 
-    def _context(self, by: Caller) -> Context:
-        return replace(self._house, caller=by, correlation_id=correlation_id())
+    def _context(self, by: Visit) -> Context:
+        return replace(self._house, caller=by.caller, visit=by, correlation_id=correlation_id())
 
-    async def _taken(self, body: dict[str, Any]) -> Asked:
+    async def _taken(self, body: dict[str, Any], by: Caller) -> Asked:
         # Parsing and validating take milliseconds at most (limits.py), but not on the loop that serves everybody.
-        return await anyio.to_thread.run_sync(self._asked, body, limiter=self._readers)
+        return await anyio.to_thread.run_sync(self._asked, body, by, limiter=self._readers)
 
-    def _asked(self, body: dict[str, Any]) -> Asked:
+    def _asked(self, body: dict[str, Any], by: Caller) -> Asked:
         document = self._documents.get(body["query"])
         operation = get_operation_ast(document, body["operationName"])
         if operation is None:
             raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
+        refuse_strangers(document, operation, by)
         waits = operation.operation is OperationType.MUTATION or bool(_OF_THE_PAST.search(body["query"]))
         return Asked(document, operation.operation, waits, body["variables"], body["operationName"])
 
@@ -92,6 +108,37 @@ class Asking:
             if result.errors:
                 answer["errors"] = [told(error) for error in result.errors]
             return answer
+
+
+def refuse_strangers(document: DocumentNode, operation: OperationDefinitionNode, by: Caller) -> None:
+    """Refusal UNAUTHENTICATED when nobody is signed in and something is asked that is not open to all; MUST_CHANGE_PASSWORD
+    while the user must choose one. What may be asked of which MSP is judged field by field (schema/guard.py)."""
+    if by is not NOBODY and not by.must_change:
+        return
+    asked = {f"{operation.operation.value.capitalize()}.{name}" for name in root_fields(document, operation)}
+    if by is NOBODY and asked - OPEN:
+        raise unauthenticated()
+    if by.must_change and asked - OPEN - OWN:
+        said = "Choose a password of your own first."
+        raise Refusal("MUST_CHANGE_PASSWORD", said, "Send changePassword.")
+
+
+def root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> set[str]:
+    """The names of the root fields that an operation asks for, whatever fragments they stand in."""
+    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    names: set[str] = set()
+    waiting: list[SelectionNode] = list(operation.selection_set.selections)
+    seen: set[str] = set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, FieldNode):
+            names.add(part.name.value)
+        elif isinstance(part, InlineFragmentNode):
+            waiting.extend(part.selection_set.selections)
+        elif isinstance(part, FragmentSpreadNode) and part.name.value not in seen:
+            seen.add(part.name.value)
+            waiting.extend(fragments[part.name.value].selection_set.selections)
+    return names
 
 
 def body_of(given: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A WebSocket that speaks graphql-transport-ws -> subscriptions, one stream of answers for each; queries go by POST.
 
 The protocol is that of the library graphql-ws (its PROTOCOL.md), with its close codes. Whoever connects must sign in within
-seconds, by the Authorization header or, where a browser cannot send one, by the payload of connection_init; a page of
-another origin is refused. Nothing is queued for a client: the next answer is made when the one before it was taken, from
+seconds, by the Authorization header, by the payload of connection_init or by the cookie of a sign-in; a page of another
+origin is refused. Nothing is queued for a client: the next answer is made when the one before it was taken, from
 what is true then, and a client that takes none for ten seconds is dropped (line.py).
 """
 
@@ -12,17 +12,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
+import anyio.to_thread
 import orjson
 from graphql import ExecutionResult, GraphQLError
 from prometheus_client import Gauge
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.asking import body_of
-from gateway.auth import Caller
 from gateway.documents import Invalid
+from gateway.door import Door, Visit, same_origin, unauthenticated
 from gateway.errors import Refusal, told
+from gateway.people.callers import NOBODY
 from plumbing.logs import correlated
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,12 @@ LONGEST_ID = 100
 LONGEST_REASON = 123
 SIGN_IN_SECONDS = 10.0
 SEND_SECONDS = 10.0
+SEEN_EVERY_SECONDS = 10.0
 # The protocol's own close codes.
 BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NO_SUCH_PROTOCOL = 4400, 4401, 4403, 4406
 SIGN_IN_TIMEOUT, TAKEN, TOO_MANY_SIGN_INS = 4408, 4409, 4429
 Stream = AsyncIterator[ExecutionResult]
-Subscribe = Callable[[dict[str, Any], Caller], Awaitable[Stream | ExecutionResult]]
+Subscribe = Callable[[dict[str, Any], Visit], Awaitable[Stream | ExecutionResult]]
 
 
 class Closed(Exception):
@@ -54,11 +56,11 @@ class Gone(Exception):
 
 
 class Doorway:
-    """Takes WebSockets, so many at once. sign_in: an Authorization header -> who it is, or Refusal; subscribe: {query,
-    variables, operationName} -> its stream, or one answer that says why there is none."""
+    """Takes WebSockets, so many at once. subscribe: {query, variables, operationName} -> its stream, or one answer that says
+    why there is none."""
 
-    def __init__(self, sign_in: Callable[[str], Caller], subscribe: Subscribe) -> None:
-        self._sign_in, self._subscribe = sign_in, subscribe
+    def __init__(self, door: Door, subscribe: Subscribe) -> None:
+        self._door, self._subscribe = door, subscribe
         self._open = 0
 
     async def take(self, websocket: WebSocket) -> None:
@@ -69,7 +71,7 @@ class Doorway:
         self._open += 1
         try:
             with correlated(None), listeners.track_inprogress():
-                await Talk(websocket, self._sign_in, self._subscribe).go_on()
+                await Talk(websocket, self._door, self._subscribe).go_on()
         finally:
             self._open -= 1
 
@@ -77,11 +79,13 @@ class Doorway:
 class Talk:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, sign_in: Callable[[str], Caller], subscribe: Subscribe) -> None:
-        self._websocket, self._sign_in, self._subscribe = websocket, sign_in, subscribe
-        self._caller: Caller | None = None
+    def __init__(self, websocket: WebSocket, door: Door, subscribe: Subscribe) -> None:
+        self._websocket, self._door, self._subscribe = websocket, door, subscribe
+        self._visit = Visit()
+        self._given = ""
         self._streams: dict[str, asyncio.Task[None]] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
 
     async def go_on(self) -> None:
@@ -90,15 +94,17 @@ class Talk:
         try:
             await self._begin()
             self._reading = asyncio.create_task(self._read())
-            await asyncio.wait([self._reading])
-            if not self._reading.cancelled():
-                self._reading.result()
+            self._watching = asyncio.create_task(self._watch())
+            await asyncio.wait([self._reading, self._watching], return_when=asyncio.FIRST_COMPLETED)
+            for task in (self._watching, self._reading):
+                if task.done() and not task.cancelled():
+                    task.result()
         except Closed as closed:
             last_word = closed
         except Gone:
             pass
         finally:
-            await _end(*self._streams.values(), *([self._reading] if self._reading else []))
+            await _end(*self._streams.values(), *(task for task in (self._reading, self._watching) if task))
         if last_word:
             with suppress(Gone):
                 await self._put(partial(self._websocket.close, last_word.code, last_word.reason))
@@ -106,6 +112,13 @@ class Talk:
     async def _read(self) -> None:
         while True:
             await self._answer(await self._next())
+
+    async def _watch(self) -> None:
+        """Whoever was signed out, or whose key was revoked, is told nothing more."""
+        while True:
+            await asyncio.sleep(SEEN_EVERY_SECONDS)
+            if not await anyio.to_thread.run_sync(self._door.still, self._websocket, self._given):
+                raise Closed(FORBIDDEN, unauthenticated().message)
 
     async def _begin(self) -> None:
         spoken = self._websocket.scope["subprotocols"]
@@ -121,11 +134,13 @@ class Talk:
             raise Closed(UNAUTHORISED, "begin with connection_init")
         payload = message.get("payload")
         given = payload.get("authorization") if isinstance(payload, dict) else None
-        header = self._websocket.headers.get("authorization") or (given if isinstance(given, str) else "")
+        self._given = given if isinstance(given, str) else ""
         try:
-            self._caller = self._sign_in(header)
+            self._visit = await anyio.to_thread.run_sync(self._door.visit, self._websocket, self._given)
         except Refusal as refusal:
             raise Closed(FORBIDDEN, refusal.message) from None
+        if self._visit.caller is NOBODY:
+            raise Closed(FORBIDDEN, unauthenticated().message)
         await self._send({"type": "connection_ack"})
 
     async def _next(self) -> dict[str, Any]:
@@ -168,9 +183,8 @@ class Talk:
 
     async def _stream(self, name: str, payload: Any) -> None:
         """Sends each answer once the one before it was taken; a client that is too slow loses its connection."""
-        assert self._caller is not None  # noqa: S101 nothing is answered before the sign-in
         try:
-            stream = await self._subscribe(body_of(payload), self._caller)
+            stream = await self._subscribe(body_of(payload), self._visit)
             if isinstance(stream, ExecutionResult):
                 await self._send({"id": name, "type": "error", "payload": [told(e) for e in stream.errors or ()]})
                 return
@@ -214,9 +228,3 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def same_origin(websocket: WebSocket) -> bool:
-    """Whether no page of another origin opened it; programs send no Origin."""
-    origin = websocket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")

@@ -14,6 +14,7 @@ from domain.events.gateway import (
     PolicyChanged,
 )
 from domain.events.mapping import RelationCleared, RelationSet
+from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserDisabled, UserRoleSet
 from domain.events.poller import (
     CompanyObserved,
     PollCompleted,
@@ -84,6 +85,10 @@ Event = (
     | CloseSignedOff
     | CloseReopened
     | CloseInvoiced
+    | UserRoleSet
+    | UserDisabled
+    | ApiKeyMade
+    | ApiKeyRevoked
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
@@ -97,6 +102,8 @@ __all__ = [
     "AdjustmentRequested",
     "AdjustmentRetried",
     "AdjustmentSuperseded",
+    "ApiKeyMade",
+    "ApiKeyRevoked",
     "CallsCounted",
     "CatalogueRead",
     "CatalogueReadFailed",
@@ -133,4 +140,6 @@ __all__ = [
     "SubscriptionRenewalUnclear",
     "SubscriptionRenewed",
     "UnitsFoundEqual",
+    "UserDisabled",
+    "UserRoleSet",
 ]

@@ -12,14 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.keys import MspId
-from gateway.auth import caller
 from gateway.closing import NO_SUCH_CONNECTION, Close
+from gateway.door import Door
 from gateway.errors import Refusal
 from gateway.exports.asked import once, refused
 from gateway.exports.close_csv import write_csv
 from gateway.exports.close_pdf import write_pdf
 from gateway.exports.close_sheet import sheet_of
-from gateway.exports.serving import common_headers, refused_answer
+from gateway.exports.serving import common_headers, refused_answer, signed_in
+from gateway.people.callers import Caller
 from gateway.set_up import BadSetup, setup_msp
 from plumbing.clock import Clock
 from plumbing.logs import correlated
@@ -34,16 +35,16 @@ _PARAMETERS = ("msp", "context", "period")
 class CloseExports:
     """The exports of closes of one gateway process: small files, made whole before they are sent."""
 
-    def __init__(self, engine: Engine, clock: Clock, token: str) -> None:
-        self._engine, self._clock, self._token = engine, clock, token
+    def __init__(self, engine: Engine, clock: Clock, door: Door) -> None:
+        self._engine, self._clock, self._door = engine, clock, door
         self._threads = anyio.CapacityLimiter(AT_ONCE)
 
     async def answer(self, request: Request) -> Response:
         """The route's handler."""
         with correlated(None) as correlation_id:
             try:
-                by = caller(request.headers.get("authorization", ""), self._token)
-                file, found, kind = await anyio.to_thread.run_sync(self._file, request, limiter=self._threads)
+                by = await signed_in(self._door, request)
+                file, found, kind = await anyio.to_thread.run_sync(self._file, request, by, limiter=self._threads)
             except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
                 return refused_answer(fault, correlation_id)
             file_format = request.path_params["format"]
@@ -55,12 +56,13 @@ class CloseExports:
             } | common_headers(correlation_id)
             return Response(file, 200, headers, kind)
 
-    def _file(self, request: Request) -> tuple[bytes, Checklist, str]:
+    def _file(self, request: Request, by: Caller) -> tuple[bytes, Checklist, str]:
         file_format = request.path_params["format"]
         if file_format not in _FORMATS:
             raise Refusal("NO_SUCH_REPORT", "There is no such file.", "It ends in .csv or .pdf.")
         kind, write = _FORMATS[file_format]
         close = _close(request)
+        by.refuse("Query.closeChecklist", close.msp_id)
         with self._engine.connect() as connection:
             try:
                 setup_msp(connection, close.msp_id)

@@ -14,16 +14,18 @@ import anyio.from_thread
 import anyio.to_thread
 import orjson
 from anyio.streams.memory import MemoryObjectSendStream
+from graphene.utils.str_converters import to_camel_case
 from graphql import GraphQLError
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth import Caller, caller
+from gateway.door import Door, unauthenticated
 from gateway.errors import Refusal, told
 from gateway.exports.asked import FORMATS, report_of
 from gateway.exports.making import Making, wish
+from gateway.people.callers import NOBODY, Caller
 from plumbing import rpc
 from plumbing.clock import Clock
 from plumbing.logs import correlated
@@ -38,6 +40,7 @@ _KINDS = {
 }
 _STATUS = {
     "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
     "NO_SUCH_REPORT": 404,
     "NO_SUCH_MSP": 404,
     "NO_SUCH_CONNECTION": 404,
@@ -52,8 +55,8 @@ _STATUS = {
 class Exports:
     """The exports of one gateway process. rpc_seconds: the longest wait for a past position to be made readable."""
 
-    def __init__(self, engine: Engine, clock: Clock, token: str, rabbitmq_url: str, rpc_seconds: float) -> None:
-        self._engine, self._token, self._clock = engine, token, clock
+    def __init__(self, engine: Engine, clock: Clock, door: Door, rabbitmq_url: str, rpc_seconds: float) -> None:
+        self._engine, self._door, self._clock = engine, door, clock
         self._make_side = partial(rpc.call, rabbitmq_url, "reporting", "side", rpc_seconds)
         self._under_way = 0
         self._threads = anyio.CapacityLimiter(AT_ONCE)
@@ -65,7 +68,7 @@ class Exports:
     async def send_file(self, request: Request, sending: "Sending", receive: Receive, send: Send) -> None:
         """Sends the file that the request asks for. Refusal, or any fault, with sending.begun telling whether half a file
         is out already."""
-        by = caller(request.headers.get("authorization", ""), self._token)
+        by = await signed_in(self._door, request)
         if request.scope["http_version"] == "1.0":
             raise Refusal("OLD_HTTP", "HTTP/1.0 cannot tell half a file from a whole one.", "Ask by HTTP/1.1.")
         if self._under_way >= AT_ONCE:
@@ -83,8 +86,21 @@ class Exports:
             fix = f"It ends in {' or '.join(f'.{each}' for each in FORMATS)}."
             raise Refusal("NO_SUCH_REPORT", "There is no such file.", fix)
         given = request.query_params.multi_items()
-        asked = wish(self._engine, self._clock, report_of(stem), file_format, given, by.name)
+        report = report_of(stem)
+        # A second msp is refused by whoever reads the parameters, and so is none.
+        msp_id = next((value for name, value in given if name == "msp"), "")
+        if msp_id or not report.model:
+            by.refuse(f"Query.{to_camel_case(report.name)}", msp_id)
+        asked = wish(self._engine, self._clock, report, file_format, given, by.name)
         return Making(self._engine, asked, self._make_side)
+
+
+async def signed_in(door: Door, request: Request) -> Caller:
+    """Who asks for a file. Refusal UNAUTHENTICATED."""
+    caller = (await anyio.to_thread.run_sync(partial(door.visit, request, reads=True))).caller
+    if caller is NOBODY or caller.must_change:
+        raise unauthenticated()
+    return caller
 
 
 class Sending:

@@ -4,21 +4,25 @@ import graphene
 from graphql import GraphQLSchema, print_schema
 
 from gateway.schema.closing import CloseMutations
+from gateway.schema.guard import guarded
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
+from gateway.schema.people import PeopleMutations
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
 from gateway.schema.views import ViewMutations
 
 
-class Mutation(AdjustmentMutations, CloseMutations, NotificationMutations, ViewMutations, graphene.ObjectType):
+class Mutation(
+    AdjustmentMutations, CloseMutations, NotificationMutations, PeopleMutations, ViewMutations, graphene.ObjectType
+):
     """What can be changed here."""
 
 
 def build() -> GraphQLSchema:
-    """The schema, as graphql-core runs it."""
+    """The schema, as graphql-core runs it, with a guard at each root field."""
     built: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema
-    return built
+    return guarded(built)
 
 
 def as_text() -> str:

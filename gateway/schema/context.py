@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from domain.keys import MspId
-from gateway.auth import NOBODY, Caller
+from gateway.door import Visit
 from gateway.errors import Refusal
 from gateway.live import Live
+from gateway.people.callers import NOBODY, Caller
+from gateway.post import Post
 from gateway.set_up import BadSetup, setup_msp
 from plumbing import rpc
 from plumbing.clock import Clock
@@ -30,6 +32,8 @@ class Context:
     correlation_id: str = ""
     reporting_public_key: str = ""
     private_addresses: bool = False
+    post: Post = Post("", "", "")
+    visit: Visit = field(default_factory=Visit)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -10,6 +10,7 @@ from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.notifying import unread_field
+from gateway.schema.people import people_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
 from gateway.schema.views import views_field
@@ -30,7 +31,7 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    for name, (field, resolver) in lineage_fields().items():
+    for name, (field, resolver) in (people_fields() | lineage_fields()).items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
     for name in REPORTS:

@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain.keys import ConnectionId, MspId
 from domain.notifications import SECRET
+from plumbing import mail
 from plumbing.house import House
 from plumbing.secrets import NotForUs, unseal
-from services.reporting.notifying import mail, webhook
+from plumbing.undelivered import Undelivered
+from services.reporting.notifying import webhook
 from services.reporting.notifying.settings import ReportingSettings
-from services.reporting.notifying.undelivered import Undelivered
 
 log = logging.getLogger(__name__)
 AT_ONCE = 8

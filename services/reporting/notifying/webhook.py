@@ -14,7 +14,7 @@ from domain.notifications import signing_key
 from plumbing.addresses import PrivateAddress, refuse_private
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits, OutsideFailure
-from services.reporting.notifying.undelivered import Undelivered
+from plumbing.undelivered import Undelivered
 
 LIMITS = Limits(connect=5, read=10, total=15, largest=64 * 1024)
 

@@ -5,7 +5,7 @@ import ssl
 from email.message import EmailMessage
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from services.reporting.notifying.undelivered import Undelivered
+from plumbing.undelivered import Undelivered
 
 SECONDS = 15
 

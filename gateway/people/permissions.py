@@ -1,0 +1,127 @@
+"""(a field of the root types) -> the role a user needs for it, and the scope an API key needs. One table says it all.
+
+A field that is not in the table cannot be served: the schema is not built then, and a test compares the two.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Role(IntEnum):
+    """What a user is for an MSP; each may do whatever those below it may."""
+
+    VIEWER = 1
+    BOOKKEEPER = 2
+    OPERATOR = 3
+    APPROVER = 4
+    ADMIN = 5
+
+
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    READ = "read"
+    VIEWS = "views"
+    CLOSE = "close"
+    OPERATE = "operate"
+    APPROVE = "approve"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """role: of the MSP that the field's argument mspId names. scope None: not for API keys."""
+
+    role: Role
+    scope: Scope | None
+
+
+READS = Needs(Role.VIEWER, Scope.READ)
+_VIEWS = Needs(Role.VIEWER, Scope.VIEWS)
+_CLOSES = Needs(Role.BOOKKEEPER, Scope.CLOSE)
+_OPERATES = Needs(Role.OPERATOR, Scope.OPERATE)
+_APPROVES = Needs(Role.APPROVER, Scope.APPROVE)
+_ADMINISTERS = Needs(Role.ADMIN, None)
+
+#: Whoever is not signed in may ask these; they name no MSP.
+OPEN = frozenset(
+    {
+        "Query.signInOptions",
+        "Mutation.signIn",
+        "Mutation.requestPasswordReset",
+        "Mutation.resetPassword",
+    }
+)
+#: Whoever is signed in as a user may ask these of itself, also while the password must be changed; they name no MSP.
+OWN = frozenset({"Query.me", "Mutation.signOut", "Mutation.changePassword"})
+#: The same, but not while the password must be changed.
+OWN_LATER = frozenset({"Query.signIns", "Mutation.signOutEverywhere", "Mutation.endSignIn"})
+
+PERMISSIONS: dict[str, Needs] = {
+    **dict.fromkeys(
+        (
+            "Query.pulse",
+            "Query.dashboard",
+            "Query.find",
+            "Query.apiBudget",
+            "Query.closeChecklist",
+            "Query.unreadNotifications",
+            "Query.explainUnits",
+            "Query.resourceHistory",
+            "Query.payload",
+            "Query.psaLine",
+            "Query.subscriptions",
+            "Query.linked",
+            "Query.unlinked",
+            "Query.adjustments",
+            "Query.requests",
+            "Query.failures",
+            "Query.heldAdjustments",
+            "Query.relations",
+            "Query.psaCustomers",
+            "Query.psaAgreements",
+            "Query.psaProducts",
+            "Query.counts",
+            "Query.ledger",
+            "Query.drift",
+            "Query.activities",
+            "Query.apiCalls",
+            "Query.closeActs",
+            "Query.notifications",
+            "Subscription.pulseChanged",
+            "Subscription.reportChanged",
+            "Subscription.operationProgress",
+            "Subscription.notificationAdded",
+        ),
+        READS,
+    ),
+    "Query.savedViews": _VIEWS,
+    "Mutation.saveView": _VIEWS,
+    "Mutation.deleteView": _VIEWS,
+    "Mutation.setDefaultView": _VIEWS,
+    "Mutation.markNotificationsRead": _VIEWS,
+    "Mutation.acceptCheck": _CLOSES,
+    "Mutation.signOffClose": _CLOSES,
+    "Mutation.reopenClose": _CLOSES,
+    "Mutation.markInvoiced": _CLOSES,
+    "Mutation.setRelations": _OPERATES,
+    "Mutation.clearRelations": _OPERATES,
+    "Mutation.pollNow": _OPERATES,
+    "Mutation.retryAdjustments": _OPERATES,
+    "Mutation.releaseAdjustments": _APPROVES,
+    "Query.notificationRules": _ADMINISTERS,
+    "Query.webhookDeliveries": _ADMINISTERS,
+    "Mutation.saveNotificationRule": _ADMINISTERS,
+    "Mutation.removeNotificationRule": _ADMINISTERS,
+    "Mutation.testNotificationRule": _ADMINISTERS,
+    "Mutation.resendDelivery": _ADMINISTERS,
+    "Query.users": _ADMINISTERS,
+    "Query.apiKeys": _ADMINISTERS,
+    "Mutation.inviteUser": _ADMINISTERS,
+    "Mutation.setRole": _ADMINISTERS,
+    "Mutation.disableUser": _ADMINISTERS,
+    "Mutation.sendResetLink": _ADMINISTERS,
+    "Mutation.createApiKey": _ADMINISTERS,
+    "Mutation.revokeApiKey": _ADMINISTERS,
+}
+#: What belongs to the installation and to no MSP: its own operator alone.
+INSTALLATION = frozenset({"Query.deadLetters"})

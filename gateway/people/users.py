@@ -1,0 +1,190 @@
+"""An admin's wishes about users -> rows in people.* and events in the MSP's log, in one transaction.
+
+A user is one person with one e-mail and password, and has a role in each of its MSPs. No admin can take the last admin away.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, Row, text
+
+from domain.envelope import NewEvent
+from domain.events import Event, UserDisabled, UserRoleSet
+from domain.keys import MspId
+from gateway.errors import Refusal
+from gateway.people import links, sessions
+from gateway.people.permissions import Role
+from gateway.people.sign_in import LONGEST_EMAIL, address_of
+from plumbing import event_log
+from plumbing.clock import Clock
+from plumbing.logs import correlation_id
+
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Invited:
+    """link: the token of the first sign-in; "" for whoever has a password already."""
+
+    user_id: str
+    link: str
+
+
+class Users:
+    """The door through which an MSP's users come in. actor: on whose behalf."""
+
+    def __init__(self, engine: Engine, clock: Clock, actor: str) -> None:
+        self._engine, self._clock, self._actor = engine, clock, actor
+
+    def invite(self, msp_id: MspId, email: str, name: str, role: Role) -> Invited:
+        """A user of the MSP, new to the installation or not. Refusal BAD_USER, KNOWN_ALREADY."""
+        address = address_of(email)
+        if not 3 <= len(address) <= LONGEST_EMAIL or address.count("@") != 1 or any(c.isspace() for c in address):
+            raise Refusal("BAD_USER", f"{email[:LONGEST_EMAIL]!r} is no e-mail.", "Give the address whole.")
+        if not 1 <= len(name.strip()) <= LONGEST_NAME:
+            raise Refusal("BAD_USER", f"A name has 1 to {LONGEST_NAME} characters.", "Give another one.")
+        with self._engine.begin() as connection:
+            user_id = _made(connection, address, name.strip(), self._clock)
+            before = _role(connection, msp_id, user_id)
+            if before is not None and not before.disabled:
+                raise Refusal("KNOWN_ALREADY", f"{address} is a user of this MSP already.", "Change the role instead.")
+            self._set(connection, msp_id, user_id, address, before, role)
+            fresh = connection.scalar(
+                text("SELECT password_hash IS NULL FROM people.users WHERE user_id = :user_id"), {"user_id": user_id}
+            )
+            link = links.new_link(connection, user_id, links.INVITATION_LASTS, self._clock.now()) if fresh else ""
+        return Invited(user_id, link)
+
+    def set_role(self, msp_id: MspId, user_id: str, role: Role) -> str:
+        """The user's id: it has this role from the next request on, also when it was disabled. Refusal NO_SUCH_USER,
+        LAST_ADMIN."""
+        with self._engine.begin() as connection:
+            before = self._known(connection, msp_id, user_id)
+            if before.role == role.name.lower() and not before.disabled:
+                return user_id
+            if role is not Role.ADMIN:
+                _refuse_last_admin(connection, msp_id, user_id)
+            self._set(connection, msp_id, user_id, before.email, before, role)
+        return user_id
+
+    def disable(self, msp_id: MspId, user_id: str) -> str:
+        """The user's id: it may do nothing in the MSP any more and is signed out everywhere. Refusal NO_SUCH_USER, LAST_ADMIN."""
+        with self._engine.begin() as connection:
+            before = self._known(connection, msp_id, user_id)
+            if before.disabled:
+                return user_id
+            _refuse_last_admin(connection, msp_id, user_id)
+            version = before.version + 1
+            connection.execute(
+                text(
+                    """UPDATE people.roles SET disabled = true, version = :version
+                       WHERE msp_id = :msp_id AND user_id = :user_id"""
+                ),
+                {"msp_id": msp_id, "user_id": user_id, "version": version},
+            )
+            sessions.end(connection, user_id)
+            gone = UserDisabled(user_id=user_id, user_version=version, email=before.email, previous_role=before.role)
+            self._append(connection, msp_id, user_id, version, gone)
+        return user_id
+
+    def reset_link(self, msp_id: MspId, user_id: str) -> tuple[str, str, bool]:
+        """(e-mail, token, whether all its MSPs are the given one). Refusal NO_SUCH_USER."""
+        with self._engine.begin() as connection:
+            before = self._known(connection, msp_id, user_id)
+            alone = connection.scalar(
+                text("SELECT count(*) = 1 FROM people.roles WHERE user_id = :user_id"), {"user_id": user_id}
+            )
+            token = links.new_link(connection, user_id, links.RESET_LASTS, self._clock.now())
+        return str(before.email), token, bool(alone)
+
+    def _set(
+        self, connection: Connection, msp_id: MspId, user_id: str, email: str, before: Row[Any] | None, role: Role
+    ) -> None:
+        version = before.version + 1 if before else 1
+        connection.execute(
+            text(
+                """INSERT INTO people.roles (user_id, msp_id, role, disabled, version)
+                   VALUES (:user_id, :msp_id, :role, false, :version)
+                   ON CONFLICT (user_id, msp_id) DO UPDATE
+                   SET role = excluded.role, disabled = false, version = excluded.version"""
+            ),
+            {"user_id": user_id, "msp_id": msp_id, "role": role.name.lower(), "version": version},
+        )
+        told = UserRoleSet(
+            user_id=user_id,
+            user_version=version,
+            email=email,
+            previous_role=before.role if before and not before.disabled else None,
+            role=role.name.lower(),
+        )
+        self._append(connection, msp_id, user_id, version, told)
+
+    def _known(self, connection: Connection, msp_id: MspId, user_id: str) -> Row[Any]:
+        before = _role(connection, msp_id, user_id)
+        if before is None:
+            raise Refusal("NO_SUCH_USER", "This MSP has no such user.", "Read the list again.")
+        return before
+
+    def _append(self, connection: Connection, msp_id: MspId, user_id: str, version: int, event: Event) -> None:
+        now = self._clock.now()
+        event_log.append(
+            connection,
+            msp_id,
+            [NewEvent(stream=f"user/{user_id}", stream_version=version, event=event, occurred_at=now)],
+            recorded_at=now,
+            recorded_by="gateway",
+            correlation_id=correlation_id(),
+            actor=self._actor,
+        )
+
+
+def users_of(connection: Connection, msp_id: str) -> list[dict[str, Any]]:
+    """{user_id, name, email, role, state (active, invited, disabled), last_seen_at} of each user of the MSP, by name."""
+    found = connection.execute(
+        text(
+            """SELECT u.user_id, u.name, u.email, r.role,
+                   CASE WHEN r.disabled THEN 'disabled' WHEN u.password_hash IS NULL THEN 'invited' ELSE 'active' END AS state,
+                   (SELECT max(s.seen_at) FROM people.sessions s WHERE s.user_id = u.user_id) AS last_seen_at
+               FROM people.roles r JOIN people.users u USING (user_id) WHERE r.msp_id = :msp_id
+               ORDER BY lower(u.name), u.email"""
+        ),
+        {"msp_id": msp_id},
+    )
+    return [dict(row) for row in found.mappings()]
+
+
+def _made(connection: Connection, address: str, name: str, clock: Clock) -> str:
+    connection.execute(
+        text(
+            """INSERT INTO people.users (user_id, email, name, must_change, made_at)
+               VALUES (:user_id, :email, :name, false, :now) ON CONFLICT (email) DO NOTHING"""
+        ),
+        {"user_id": uuid4().hex, "email": address, "name": name, "now": clock.now()},
+    )
+    found = connection.scalar(text("SELECT user_id FROM people.users WHERE email = :email"), {"email": address})
+    return str(found)
+
+
+def _role(connection: Connection, msp_id: MspId, user_id: str) -> Row[Any] | None:
+    """Its role in the MSP, with all roles there held until the transaction ends, so that two admins cannot lower each other."""
+    connection.execute(text("SELECT FROM people.roles WHERE msp_id = :msp_id FOR UPDATE"), {"msp_id": msp_id})
+    return connection.execute(
+        text(
+            """SELECT r.role, r.disabled, r.version, u.email FROM people.roles r JOIN people.users u USING (user_id)
+               WHERE r.msp_id = :msp_id AND r.user_id = :user_id"""
+        ),
+        {"msp_id": msp_id, "user_id": user_id},
+    ).first()
+
+
+def _refuse_last_admin(connection: Connection, msp_id: MspId, user_id: str) -> None:
+    others = connection.scalar(
+        text(
+            """SELECT count(*) FILTER (WHERE user_id <> :user_id) > 0 OR count(*) FILTER (WHERE user_id = :user_id) = 0
+               FROM people.roles WHERE msp_id = :msp_id AND role = 'admin' AND NOT disabled"""
+        ),
+        {"msp_id": msp_id, "user_id": user_id},
+    )
+    if not others:
+        raise Refusal("LAST_ADMIN", "This is the MSP's last admin.", "Make somebody else an admin first.")

@@ -185,7 +185,9 @@ def test_a_consumer_that_stops_and_goes_on_is_told_once_each_without_a_word_of_t
     assert told(engine, "sick")[1:] == [("ConsumerResumed", {"consumer": "reporting.seen", "position": 3})]
     assert told(engine, "sound") == []
     with engine.connect() as connection:
-        assert connection.scalar(text("SELECT occurred_at <= recorded_at FROM log.events WHERE type = 'ConsumerStopped'"))
+        assert connection.scalar(
+            text("SELECT occurred_at <= recorded_at FROM log.events WHERE type = 'ConsumerStopped'")
+        )
 
 
 def test_a_consumer_that_goes_on_and_stops_anew_between_two_looks_is_told_of_both(engine: Engine) -> None:

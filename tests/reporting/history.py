@@ -406,7 +406,11 @@ def poll_late() -> e.PollLate:
 
 def close_due(*red: str, period: str = "2026-03") -> e.CloseDue:
     return e.CloseDue(
-        psa_connection_id="autotask", period=period, due_on=date(2026, 4, 1), red=red, amber=("Adjustments on their way",)
+        psa_connection_id="autotask",
+        period=period,
+        due_on=date(2026, 4, 1),
+        red=red,
+        amber=("Adjustments on their way",),
     )
 
 

@@ -85,7 +85,7 @@ def test_e7_an_event_of_tomorrow_is_told_and_the_release_that_reads_it_goes_on(
     with service(database, vhost), service(database, vhost):
         wait_for(lambda: len(hook.calls) >= 2, what="both to be told")
         assert sorted(news(engine, sick)) == [("consumer_stopped", about) for about in halted]
-        assert [row["kind"] for row in h.rows(engine, "notifications", sick)][0] == "poll_failed"
+        assert next(row["kind"] for row in h.rows(engine, "notifications", sick)) == "poll_failed"
         assert len(stopped(engine, "reporting")) == 2
         assert h.rows(engine, "resources", sound)[0]["count"] == 5
 
@@ -108,7 +108,9 @@ def test_e7_an_event_of_tomorrow_is_told_and_the_release_that_reads_it_goes_on(
 
 
 def all_at_head(engine: Engine) -> bool:
-    query = """SELECT count(*) FROM reporting.positions p JOIN log.heads h USING (msp_id) WHERE p.position = h.position"""
+    query = (
+        """SELECT count(*) FROM reporting.positions p JOIN log.heads h USING (msp_id) WHERE p.position = h.position"""
+    )
     with engine.connect() as connection:
         return connection.scalar(text(query)) == 2 * (len(READ_MODELS) + 1)
 

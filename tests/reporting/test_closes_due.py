@@ -15,6 +15,7 @@ from tests.msps import add_msp
 from tests.reporting import history as h
 from tests.reporting.closing import ALL_GREEN, B, connect, decide, tell
 from tests.servers import role_url
+from tests.waiting import wait_for
 
 HOUR = timedelta(hours=1)
 LATE_MARCH = datetime(2026, 3, 29, 12, tzinfo=UTC)
@@ -58,6 +59,10 @@ class Desk:
         self.clock.moment += after
         return tell_closes_due(self.engine, self.clock)
 
+    @property
+    def claim(self) -> dict[str, object]:
+        return {"m": self.msp_id, "now": self.clock.now()}
+
     def told(self) -> list[tuple[str, list[str]]]:
         query = "SELECT payload FROM log.events WHERE msp_id = :m AND type = 'CloseDue' ORDER BY position"
         with self.engine.connect() as connection:
@@ -100,6 +105,22 @@ def test_a_close_is_looked_at_once_an_hour_by_one_of_the_replicas(desk: Desk) ->
         by_each = list(replicas.map(lambda _: desk.look(), range(8)))
 
     assert (sum(by_each), desk.told()) == (1, [RED])
+
+
+def test_a_close_that_another_replica_claims_at_this_moment_is_left_to_it(desk: Desk) -> None:
+    tell(desk.engine, desk.msp_id, h.discovered(B, "2"))
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with ThreadPoolExecutor(1) as other, desk.engine.connect() as claiming:
+        claiming.execute(text("INSERT INTO reporting.close_looks VALUES (:m, 'autotask', :now)"), desk.claim)
+        late = other.submit(desk.look)
+        with desk.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watching:
+            wait_for(lambda: watching.scalar(waiting), what="the other to meet the claim")
+        claiming.commit()
+
+        assert late.result() == 0
+    assert desk.told() == []
 
 
 def test_a_close_that_is_not_due_soon_is_left_alone(engine: Engine, msp_id: MspId) -> None:

@@ -123,6 +123,18 @@ def test_a_poller_that_is_down_is_told_once_and_once_more_when_it_is_down_anew(d
     assert desk.told() == [SAVED + 5 * MINUTE, again + 5 * MINUTE]
 
 
+def test_a_trouble_that_was_told_costs_the_log_nothing_while_it_lasts(desk: Desk) -> None:
+    desk.look(30 * MINUTE)
+    held: list[str] = []
+
+    def keep(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        held.extend([statement] if "log.heads" in statement else [])
+
+    event.listen(desk.engine, "before_cursor_execute", keep)
+    assert desk.look(30 * MINUTE) == 0
+    assert held == []
+
+
 def test_a_poll_that_fails_ends_it_too_and_is_told_as_what_it_is(desk: Desk) -> None:
     assert desk.look(30 * MINUTE) == 1
 

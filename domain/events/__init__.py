@@ -43,6 +43,7 @@ from domain.events.psa_writer import (
     UnitsFoundEqual,
 )
 from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events.watching import CloseDue, ConsumerResumed, ConsumerStopped, PollLate
 
 Event = (
     CompanyObserved
@@ -84,6 +85,10 @@ Event = (
     | CloseSignedOff
     | CloseReopened
     | CloseInvoiced
+    | ConsumerStopped
+    | ConsumerResumed
+    | PollLate
+    | CloseDue
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
@@ -103,11 +108,14 @@ __all__ = [
     "Cause",
     "CloseCheck",
     "CloseCheckAccepted",
+    "CloseDue",
     "CloseInvoiced",
     "CloseReopened",
     "CloseSignedOff",
     "CompanyObserved",
     "ConnectionSaved",
+    "ConsumerResumed",
+    "ConsumerStopped",
     "EndpointCalls",
     "Event",
     "MspAdded",
@@ -117,6 +125,7 @@ __all__ = [
     "PolicyChanged",
     "PollCompleted",
     "PollFailed",
+    "PollLate",
     "PsaAgreementObserved",
     "PsaCustomerObserved",
     "PsaProductObserved",

@@ -91,6 +91,7 @@ class _Life:
             (self._plan_is_refused, 200),
             (self._renewed, 150),
             (self._policy_changes, 50),
+            (self._house_notices, 10),
         ]
 
     def _related(self, link: Link) -> Said:
@@ -226,6 +227,16 @@ class _Life:
             for endpoint in ("subscriptions", "resources", "orders")
         )
         yield "calls/odin", e.CallsCounted(connection_id="odin", since=FIRST_MOMENT, seconds=300, endpoints=each)
+
+    def _house_notices(self, link: Link) -> Iterator[Said]:
+        consumer, last_day = "reporting.resources", self.moment.date()
+        hindering = {"event_type": "ResourceCountChanged", "event_version": 2, "fault": "UnknownEvent"}
+        yield f"consumer/{consumer}", e.ConsumerStopped(consumer=consumer, position=link.number, **hindering)
+        yield f"consumer/{consumer}", e.ConsumerResumed(consumer=consumer, position=link.number + 3)
+        yield "late-poll/odin", e.PollLate(connection_id="odin", due_at=self.moment)
+        due = {"psa_connection_id": "autotask", "period": f"{last_day:%Y-%m}", "due_on": last_day, "amber": ()}
+        for red in (("Unlinked resources",), ()):
+            yield f"close-due/autotask/{last_day:%Y-%m}", e.CloseDue(**due, red=red)
 
     def _policy_changes(self, link: Link) -> Iterator[Said]:
         value = str(50 + link.number % 50)

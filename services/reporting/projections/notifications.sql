@@ -1,29 +1,38 @@
 -- Troubles. A subject is told of when its trouble begins or becomes another, not each time it is met again; a good sign ends it.
 -- What a person let go counts as a good sign: held once more, it is told once more.
-WITH events AS MATERIALIZED ({events}),
+WITH events AS MATERIALIZED (
+    SELECT position, type, occurred_at, payload ->> 'request_id' AS request_id, payload ->> 'connection_id' AS connection_id,
+        payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
+        -- Whole are kept the few that may be told: most are good signs.
+        CASE WHEN type IN ('AdjustmentFailed', 'AdjustmentParked', 'PlanRefused', 'PollFailed', 'PollCompleted',
+            'CatalogueReadFailed') THEN payload END AS payload
+    FROM ({events}) e
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
+            'UnitsFoundEqual', 'PlanRefused', 'AdjustmentRequested', 'RelationCleared', 'PollFailed', 'PollCompleted',
+            'CatalogueReadFailed', 'CatalogueRead')
+        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+),
 marks AS (
-    SELECT position, 'adjustment/' || (payload ->> 'request_id') AS subject,
+    SELECT position, 'adjustment/' || request_id AS subject,
         CASE type WHEN 'AdjustmentFailed' THEN 'failed/' || (payload ->> 'kind')
             WHEN 'AdjustmentParked' THEN 'held/' || (payload ->> 'kind') END AS trouble
     FROM events
     WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
-            'UnitsFoundEqual')
-        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+        'UnitsFoundEqual', 'AdjustmentPosted')
     UNION ALL
-    SELECT position, 'plan/' || reporting.key_part(payload ->> 'psa_connection_id')
-            || '/' || reporting.key_part(payload ->> 'psa_product_id'),
+    SELECT position, 'plan/' || reporting.key_part(psa_connection_id) || '/' || reporting.key_part(psa_product_id),
         CASE type WHEN 'PlanRefused' THEN 'plan_refused' END
     FROM events WHERE type IN ('PlanRefused', 'AdjustmentRequested', 'RelationCleared')
     UNION ALL
-    SELECT position, 'poll/' || reporting.key_part(payload ->> 'connection_id'),
+    SELECT position, 'poll/' || reporting.key_part(connection_id),
         CASE type WHEN 'PollFailed' THEN 'poll_failed/' || (payload ->> 'kind') END
     FROM events WHERE type IN ('PollFailed', 'PollCompleted')
     UNION ALL
-    SELECT position, 'quota/' || reporting.key_part(payload ->> 'connection_id'),
+    SELECT position, 'quota/' || reporting.key_part(connection_id),
         CASE WHEN (payload ->> 'subscriptions_put_off')::integer > 0 THEN 'quota_low' END
     FROM events WHERE type = 'PollCompleted'
     UNION ALL
-    SELECT position, 'catalogue/' || reporting.key_part(payload ->> 'psa_connection_id'),
+    SELECT position, 'catalogue/' || reporting.key_part(psa_connection_id),
         CASE type WHEN 'CatalogueReadFailed' THEN 'catalogue_failed/' || (payload ->> 'kind') END
     FROM events WHERE type IN ('CatalogueReadFailed', 'CatalogueRead')
 ),

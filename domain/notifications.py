@@ -17,6 +17,10 @@ KINDS: dict[str, str] = {
     "poll_failed": "A marketplace connection cannot be polled.",
     "catalogue_failed": "A PSA connection cannot be read.",
     "quota_low": "A poll put subscriptions off to stay within the call budget.",
+    "poll_late": "A marketplace connection was not polled when it was due.",
+    "close_red": "Checks of a month's close are red, and its invoice is due soon or was.",
+    "consumer_stopped": "A report, or a part of the work, stands still at an event that it cannot take.",
+    "consumer_resumed": "What stood still goes on.",
 }
 CHANNELS: dict[str, str] = {
     "in_app": "The bell: with such rules only the kinds they name count as unread; without any, all do.",

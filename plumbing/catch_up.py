@@ -22,6 +22,7 @@ from domain.events import EVENT_TYPES
 from domain.keys import MspId
 from plumbing import event_log, metrics
 from plumbing.clock import Clock
+from plumbing.stops import tell_stops
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +85,8 @@ def catch_up(
     engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock, told: Callable[[int], None] = lambda _: None
 ) -> int:
     """The number of positions passed until the consumer stood at the head of the MSP's log; told hears it after each
-    commit. An event it cannot take stops it for this MSP only: that is stored, shown by health and tried again at the next
-    bell or sweep."""
+    commit. An event it cannot take stops it for this MSP only: that is stored, shown by health, told by the next sweep, and
+    tried again at the next bell or sweep."""
     passed = 0
     size = consumer.batch
     while True:
@@ -107,13 +108,14 @@ def catch_up(
 
 
 def sweep(engine: Engine, consumers: Sequence[Consumer], clock: Clock) -> int:
-    """Catches up wherever a consumer lags, as after a lost bell; answers how many positions were passed."""
+    """Catches up wherever a consumer of the service lags, as after a lost bell; answers how many positions were passed.
+    First it tells of those that have stopped or gone on: whoever rings while it holds a position for that is heard after."""
+    (schema,) = {consumer.schema for consumer in consumers}
+    tell_stops(engine, schema, [consumer.name for consumer in consumers], clock)
     passed = 0
     for consumer in consumers:
         with engine.connect() as connection:
-            lagging = connection.scalars(
-                text(_LAGGING.format(schema=consumer.schema)), {"consumer": consumer.name}
-            ).all()
+            lagging = connection.scalars(text(_LAGGING.format(schema=schema)), {"consumer": consumer.name}).all()
         for msp_id in lagging:
             passed += catch_up(engine, consumer, msp_id, clock)
     return passed
@@ -160,8 +162,10 @@ _LOCK = """SELECT position FROM {schema}.positions WHERE consumer = :consumer AN
            FOR UPDATE SKIP LOCKED"""
 _MOVE = """UPDATE {schema}.positions SET position = :upto, stopped_at = NULL, stopped_reason = NULL
            WHERE consumer = :consumer AND msp_id = :msp_id"""
+# Not at the head: another replica, of a newer release, may have taken the event meanwhile.
 _STOP = """UPDATE {schema}.positions SET stopped_at = coalesce(stopped_at, :now), stopped_reason = :reason
-           WHERE consumer = :consumer AND msp_id = :msp_id"""
+           WHERE consumer = :consumer AND msp_id = :msp_id
+           AND position < (SELECT h.position FROM log.heads h WHERE h.msp_id = :msp_id)"""
 
 
 def _one_batch(engine: Engine, consumer: Consumer, msp_id: MspId, size: int) -> int:

@@ -1,7 +1,7 @@
 """(MSP, connection) -> its settings, policies and opened secrets, as people set them up."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Row, text
 from domain.keys import ConnectionId, MspId
 from domain.policies import POLICIES
 from plumbing.secrets import unseal
+
+DEFAULT_POLL_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ def connection_of(connection: Connection, msp_id: MspId, connection_id: Connecti
     if row is None:
         raise KeyError(f"{msp_id}/{connection_id}")
     return _connection(row)
+
+
+def poll_period(connection: OutsideConnection) -> timedelta:
+    """The time between two polls of a marketplace connection."""
+    return timedelta(seconds=float(connection.settings.get("poll_seconds", DEFAULT_POLL_SECONDS)))
 
 
 def policy(connection: Connection, msp_id: MspId, name: str) -> str:

@@ -10,6 +10,7 @@ from deploy.cli.failures import failures
 from deploy.cli.installation import Installation, told
 from deploy.cli.relations import relations
 from deploy.cli.replay import replay
+from deploy.cli.users import user
 from deploy.migrate import migrate as migrate_database
 from domain.keys import ConnectionId, MspId
 from domain.policies import POLICIES
@@ -57,7 +58,10 @@ def msp() -> None:
 def msp_add(house: Installation, msp_id: str, name: str, time_zone: str) -> None:
     """Add an MSP."""
     house.set_up.add_msp(msp_id, name, time_zone)
-    click.echo(f"MSP {msp_id} added. Next: trueup connection set {msp_id} odin --kind odin --help")
+    click.echo(
+        f"MSP {msp_id} added. Next: trueup user add {msp_id} --help, and "
+        f"trueup connection set {msp_id} odin --kind odin --help"
+    )
 
 
 @main.group()
@@ -168,5 +172,5 @@ def catalogue(house: Installation, msp_id: str) -> None:
     click.echo(f"{put} catalogue reads asked for; `trueup doctor` says why if nothing comes.")
 
 
-for command in (relations, failures, export, replay, doctor):
+for command in (user, relations, failures, export, replay, doctor):
     main.add_command(command)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from deploy.migrate import BadDatabase
 from domain.keys import ConnectionId, MspId
 from domain.policies import BadPolicy
+from gateway.errors import Refusal
 from gateway.set_up import BadSetup, SetUp, setup_msp
 from plumbing import rpc
 from plumbing.clock import Clock
@@ -88,6 +89,8 @@ def told(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (BadDatabase, BadSettings, BadSetup, BadPolicy, rpc.ServiceSilent, rpc.ServiceRefused) as error:
             raise click.ClickException(str(error)) from None
+        except Refusal as refusal:
+            raise click.ClickException(f"{refusal.message} {refusal.fix}") from None
         except OperationalError as error:
             url = read_settings(OperatorSettings).database_url
             raise click.ClickException(explain(error, url)) from None

@@ -12,6 +12,7 @@ import psycopg2
 
 from deploy.servers import ServerError
 from deploy.up.parts import Folder
+from deploy.up.sandbox_msp import ADMIN
 from deploy.up.site import DEFAULT_PORTS, Site
 from deploy.up.starting import start_house, stop_house
 
@@ -105,6 +106,7 @@ def _tell(folder: Folder, site: Site) -> None:
     ]
     if site.sandbox:
         lines += [
+            f"  sign in             {ADMIN}  {site.secrets['admin_password']}",
             f"  sandbox ODIN        {site.address('odin')}/",
             f"  sandbox Autotask    {site.address('autotask')}/",
             f"  sandbox mailbox     {site.address('mailbox')}/",

@@ -18,10 +18,14 @@ from deploy.sandbox.world import make_world
 from deploy.servers import loopback
 from deploy.up.screen import step, wait_until
 from domain.keys import MspId
+from gateway.people.links import choose_password
+from gateway.people.permissions import Role
+from gateway.people.users import Users, users_of
 from gateway.set_up import SetUp
 from plumbing.clock import Clock
 
 MSP = MspId("sandbox")
+ADMIN = "admin@sandbox.example"
 POLL_SECONDS = 30
 _TRUEUP = (sys.executable, "-m", "deploy.cli")
 
@@ -86,6 +90,15 @@ def add_sandbox_msp(sandboxes: Sandboxes, engine: Engine, clock: Clock, keys: Ma
         before = (saved or {}).get(kind, {})
         if any(before.get(name) != value for name, value in settings.items() if name in {"gateway_url", "address"}):
             set_up.save_connection(MSP, kind, kind, settings, secrets, keys)
+
+
+def add_sandbox_admin(engine: Engine, clock: Clock, password: str) -> None:
+    """Somebody who can sign in; whoever is there already keeps the password that was chosen since."""
+    with engine.connect() as connection:
+        if any(row["email"] == ADMIN for row in users_of(connection, MSP)):
+            return
+    invited = Users(engine, clock, "operator").invite(MSP, ADMIN, "Sandbox Admin", Role.ADMIN)
+    choose_password(engine, clock, invited.link, password)
 
 
 def _accounts(sandboxes: Sandboxes) -> dict[str, tuple[dict[str, str], dict[str, str]]]:

@@ -15,7 +15,7 @@ from deploy.servers.postgres import create_database, find_postgres, last_lines
 from deploy.servers.rabbitmq import find_rabbitmq
 from deploy.up.house import house_parts, operator_settings, write_environment
 from deploy.up.parts import Folder, Part, not_ready
-from deploy.up.sandbox_msp import Sandboxes, fill, write_links
+from deploy.up.sandbox_msp import Sandboxes, add_sandbox_admin, fill, write_links
 from deploy.up.screen import done, step, wait_until
 from deploy.up.site import Site, open_site, read_site
 from deploy.up.supervisor import own_servers, stop_parts
@@ -120,7 +120,9 @@ def _fill(folder: Folder, site: Site, database_url: str, rabbitmq_url: str) -> N
     operator = operator_settings(folder, site, database_url, rabbitmq_url)
     keys = {service: site.secrets[f"{service}_public_key"] for service in ("poller", "psa_writer")}
     try:
-        fill(_sandboxes(site), _links(folder), engine, Clock(str(folder.path / "clock")), operator, keys)
+        clock = Clock(str(folder.path / "clock"))
+        fill(_sandboxes(site), _links(folder), engine, clock, operator, keys)
+        add_sandbox_admin(engine, clock, site.secrets["admin_password"])
     finally:
         engine.dispose()
 

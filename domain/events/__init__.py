@@ -44,6 +44,7 @@ from domain.events.psa_writer import (
     UnitsFoundEqual,
 )
 from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events.watching import CloseDue, ConsumerResumed, ConsumerStopped, PollLate
 
 Event = (
     CompanyObserved
@@ -89,6 +90,10 @@ Event = (
     | UserDisabled
     | ApiKeyMade
     | ApiKeyRevoked
+    | ConsumerStopped
+    | ConsumerResumed
+    | PollLate
+    | CloseDue
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__args__}
@@ -110,11 +115,14 @@ __all__ = [
     "Cause",
     "CloseCheck",
     "CloseCheckAccepted",
+    "CloseDue",
     "CloseInvoiced",
     "CloseReopened",
     "CloseSignedOff",
     "CompanyObserved",
     "ConnectionSaved",
+    "ConsumerResumed",
+    "ConsumerStopped",
     "EndpointCalls",
     "Event",
     "MspAdded",
@@ -124,6 +132,7 @@ __all__ = [
     "PolicyChanged",
     "PollCompleted",
     "PollFailed",
+    "PollLate",
     "PsaAgreementObserved",
     "PsaCustomerObserved",
     "PsaProductObserved",

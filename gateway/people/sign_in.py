@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from gateway.errors import Refusal
 from gateway.people import passwords, sessions, tries
+from gateway.people.first_password import use_up
 from gateway.people.sessions import Place
 from gateway.people.tokens import hash_of, new_token
 from plumbing.clock import Clock
@@ -47,12 +48,18 @@ def sign_in(engine: Engine, clock: Clock, email: str, password: str, place: Plac
         seconds = ceil(wait.total_seconds())
         raise Refusal("TOO_MANY_TRIES", f"Too many tries. Wait {seconds} s.", "Wait, or ask for a reset link.")
     if not passwords.is_right(password[: passwords.LONGEST + 1], user.password_hash if user else None):
-        raise Refusal("SIGN_IN_REFUSED", "E-mail or password is wrong.", "Try again, or ask for a reset link.")
+        raise _refused()
     assert user is not None  # noqa: S101 a right password has a user
     with engine.begin() as connection:
+        if user.must_change and not use_up(connection, user.user_id, user.password_hash):
+            raise _refused()
         tries.forget(connection, counted, clock.now())
         session = sessions.begin(connection, user.user_id, place, clock.now())
         return SignedIn(session, known or _new_device(connection, user.user_id, clock), user.must_change)
+
+
+def _refused() -> Refusal:
+    return Refusal("SIGN_IN_REFUSED", "E-mail or password is wrong.", "Try again, or ask for a reset link.")
 
 
 def _is_known(connection: Connection, account: str, device: str, clock: Clock) -> bool:

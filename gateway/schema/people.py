@@ -39,14 +39,20 @@ _SCOPES = {
     Scope.OPERATE: "Relations, polls and retries.",
     Scope.APPROVE: "Letting held adjustments go.",
 }
+
+
+def _role(given: Any) -> Role:
+    return Role[value_of(given).upper()]
+
+
 RoleName = graphene.Enum(
     "Role",
-    [(role.name, role) for role in Role],
-    description=lambda value: _ROLES[Role(value_of(value))] if value else "What a user is for an MSP.",
+    [(role.name, role.name.lower()) for role in Role],
+    description=lambda value: _ROLES[_role(value)] if value else "What a user is for an MSP.",
 )
 ScopeName = graphene.Enum(
     "Scope",
-    [(scope.name, scope) for scope in Scope],
+    [(scope.name, str(scope)) for scope in Scope],
     description=lambda value: _SCOPES[Scope(value_of(value))] if value else "What an API key is for.",
 )
 
@@ -155,14 +161,13 @@ class ApiKeyOutcome(graphene.ObjectType):
 
 def _users(_root: object, info: GraphQLResolveInfo, msp_id: str) -> list[dict[str, Any]]:
     with _reading(info, msp_id) as connection:
-        return [row | {"role": Role[row["role"].upper()]} for row in users_of(connection, msp_id)]
+        return users_of(connection, msp_id)
 
 
 def _api_keys(_root: object, info: GraphQLResolveInfo, msp_id: str) -> list[dict[str, Any]]:
     context: Context = info.context
     with _reading(info, msp_id) as connection:
-        found = keys_of(connection, msp_id, context.clock.now())
-        return [row | {"scopes": [Scope(scope) for scope in row["scopes"]]} for row in found]
+        return keys_of(connection, msp_id, context.clock.now())
 
 
 def _reading(info: GraphQLResolveInfo, msp_id: str) -> Any:
@@ -183,7 +188,11 @@ def _me(_root: object, info: GraphQLResolveInfo) -> dict[str, Any]:
         "email": caller.name,
         "must_change_password": caller.must_change,
         "msps": [
-            {**vars(msp), "role": caller.roles[msp.msp_id], "permissions": _permitted(caller.roles[msp.msp_id])}
+            {
+                **vars(msp),
+                "role": caller.roles[msp.msp_id].name.lower(),
+                "permissions": _permitted(caller.roles[msp.msp_id]),
+            }
             for msp in sorted(msps, key=lambda msp: msp.name)
         ],
     }
@@ -255,7 +264,7 @@ class PeopleMutations:
     )
     change_password = graphene.Field(
         graphene.NonNull(Done),
-        current=graphene.String(required=True, description="The password until now."),
+        current=graphene.String(required=True, description="The password until now; of a first password anything."),
         description="Choose another password; your other sessions end.",
         **_NEW,
     )
@@ -370,7 +379,8 @@ class PeopleMutations:
             user = connection.execute(
                 text("SELECT password_hash, name FROM people.users WHERE user_id = :id"), {"id": caller.user_id}
             ).one()
-        if not passwords.is_right(current[: passwords.LONGEST + 1], user.password_hash):
+        # A first password was used up by the sign-in that opened this session, which can do nothing else.
+        if not caller.must_change and not passwords.is_right(current[: passwords.LONGEST + 1], user.password_hash):
             _end(context, caller.session)
             context.visit.new_cookies[SESSION_COOKIE] = ""
             raise Refusal("SIGN_IN_REFUSED", "The password until now is wrong.", "Sign in again.")
@@ -391,7 +401,7 @@ class PeopleMutations:
         """Who is a user of another MSP already keeps its password."""
 
         def act(context: Context, users: Users) -> tuple[str, str | None]:
-            invited = users.invite(MspId(msp_id), email, name, Role(value_of(role)))
+            invited = users.invite(MspId(msp_id), email, name, _role(role))
             if not invited.link:
                 return invited.user_id, None
             link = context.post.link("first-sign-in", invited.link)
@@ -404,7 +414,7 @@ class PeopleMutations:
         _root: object, info: GraphQLResolveInfo, msp_id: str, operation_id: str, user_id: str, role: Any
     ) -> dict[str, Any]:
         """The last admin stays one."""
-        wanted = Role(value_of(role))
+        wanted = _role(role)
         return _on_users(
             info, msp_id, operation_id, user_id, lambda _, users: (users.set_role(MspId(msp_id), user_id, wanted), None)
         )

@@ -121,7 +121,7 @@ class Poll:
             day_left=self._run.budget.left()[DAY_SECONDS],
             day_limit=per_day,
             oldest=timedelta(hours=float(settings.get("reread_hours", 24))),
-            cycle=schedule.poll_period(self._run.target),
+            cycle=setup.poll_period(self._run.target),
         )
 
     def _end_completed(self, subscriptions: int) -> PollCompleted | None:

@@ -18,7 +18,6 @@ from services.poller.lease import add_connections
 from services.poller.place import Place
 
 QUEUE = "poller.polls"
-DEFAULT_POLL_SECONDS = 300
 # A poll that was put into the queue and not heard of for so many of its periods is taken for lost.
 LOST_AFTER_PERIODS = 2
 
@@ -58,11 +57,6 @@ def next_slot(place: Place, period: timedelta, now: datetime) -> datetime:
     phase = crc32(f"{place.msp_id}/{place.connection_id}".encode()) % seconds
     passed = int(now.timestamp()) - phase
     return datetime.fromtimestamp((passed // seconds + 1) * seconds + phase, UTC)
-
-
-def poll_period(connection: OutsideConnection) -> timedelta:
-    """The time between two polls of a connection."""
-    return timedelta(seconds=float(connection.settings.get("poll_seconds", DEFAULT_POLL_SECONDS)))
 
 
 def place_of(connection: OutsideConnection) -> Place:
@@ -110,7 +104,7 @@ def put_off(connection: Connection, place: Place, until: datetime) -> None:
 
 
 def _claims(found: list[OutsideConnection], now: datetime) -> dict[str, Any]:
-    periods = [poll_period(each) for each in found]
+    periods = [setup.poll_period(each) for each in found]
     return {
         "now": now,
         "msps": [each.msp_id for each in found],

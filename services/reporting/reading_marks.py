@@ -34,15 +34,18 @@ class Unread:
 
 
 def bell_kinds(connection: Connection, msp_id: MspId) -> list[str]:
-    """The kinds for which the bell rings: those of the rules in the app, or all when there is no such rule."""
-    found = connection.scalars(
-        text(
-            """SELECT DISTINCT unnest(kinds) FROM setup.notification_rules
-               WHERE msp_id = :msp_id AND channel = 'in_app' AND removed_at IS NULL"""
-        ),
-        {"msp_id": msp_id},
+    """The kinds for which the bell rings: those of the rules in the app, or all when there is no such rule. Kinds of which
+    only a newer release knows are passed over."""
+    found = set(
+        connection.scalars(
+            text(
+                """SELECT DISTINCT unnest(kinds) FROM setup.notification_rules
+                   WHERE msp_id = :msp_id AND channel = 'in_app' AND removed_at IS NULL"""
+            ),
+            {"msp_id": msp_id},
+        )
     )
-    return sorted(found) or list(KINDS)
+    return sorted(found & KINDS.keys()) if found else list(KINDS)
 
 
 def unread(connection: Connection, msp_id: MspId, actor: str) -> Unread:

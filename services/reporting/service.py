@@ -21,6 +21,8 @@ from services.reporting.notifying.timer import delivering
 from services.reporting.projections import READ_MODELS, TYPES
 from services.reporting.reports import REPORTS
 from services.reporting.sides import NoSide, drop_unused, make_side, models_of
+from services.reporting.watching.closes_due import tell_closes_due
+from services.reporting.watching.late_polls import tell_late_polls
 
 SETTINGS = ReportingSettings
 WORKERS = 8
@@ -33,7 +35,7 @@ def _consumers(house: House) -> list[Consumer]:
 
 
 class Service:
-    """Keeps the living read models and tells people by their rules; it appends nothing."""
+    """Keeps the living read models and tells people by their rules; it appends only what should have happened and has not."""
 
     name = "reporting"
     house = HouseProvider()
@@ -46,10 +48,13 @@ class Service:
 
     @sweeping
     def look(self) -> None:
-        """Catches up wherever a bell was lost, and puts the digests of the day on their way."""
+        """Catches up wherever a bell was lost, puts the digests of the day on their way, and tells what should have happened
+        by now."""
         sweep(self.house.engine, _consumers(self.house), self.house.clock)
         digests.put_due(self.house.engine, self.house.clock)
         drop_unused(self.house.engine, self.house.clock)
+        tell_late_polls(self.house.engine, self.house.clock)
+        tell_closes_due(self.house.engine, self.house.clock)
 
     @delivering
     def deliver(self) -> None:

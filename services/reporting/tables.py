@@ -376,3 +376,11 @@ deliveries = Table(
     *(_moment(name) for name in ("next_try_at", "held_until", "tried_at", "sent_at")),
     *_optional("last_answer"),
 )
+# When each close was last looked at, to tell whether it is red.
+close_looks = Table(
+    "close_looks",
+    METADATA,
+    Column("msp_id", Text(collation="C"), primary_key=True),
+    Column("psa_connection_id", Text(collation="C"), primary_key=True),
+    _moment("looked_at", required=True),
+)

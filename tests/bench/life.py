@@ -90,7 +90,9 @@ class _Life:
             (self._product_goes_and_comes_back, 500),
             (self._plan_is_refused, 200),
             (self._renewed, 150),
+            (self._people_come_and_go, 5),
             (self._policy_changes, 50),
+            (self._house_notices, 10),
         ]
 
     def _related(self, link: Link) -> Said:
@@ -226,6 +228,25 @@ class _Life:
             for endpoint in ("subscriptions", "resources", "orders")
         )
         yield "calls/odin", e.CallsCounted(connection_id="odin", since=FIRST_MOMENT, seconds=300, endpoints=each)
+
+    def _house_notices(self, link: Link) -> Iterator[Said]:
+        consumer, last_day = "reporting.resources", self.moment.date()
+        hindering = {"event_type": "ResourceCountChanged", "event_version": 2, "fault": "UnknownEvent"}
+        yield f"consumer/{consumer}", e.ConsumerStopped(consumer=consumer, position=link.number, **hindering)
+        yield f"consumer/{consumer}", e.ConsumerResumed(consumer=consumer, position=link.number + 3)
+        yield "late-poll/odin", e.PollLate(connection_id="odin", due_at=self.moment)
+        due = {"psa_connection_id": "autotask", "period": f"{last_day:%Y-%m}", "due_on": last_day, "amber": ()}
+        for red in (("Unlinked resources",), ()):
+            yield f"close-due/autotask/{last_day:%Y-%m}", e.CloseDue(**due, red=red)
+
+    def _people_come_and_go(self, link: Link) -> Iterator[Said]:
+        user = {"user_id": str(link.number), "user_version": 1, "email": f"user{link.number}@msp.example"}
+        yield f"user/{link.number}", e.UserRoleSet(**user, previous_role=None, role="operator")
+        yield f"user/{link.number}", e.UserDisabled(**user, previous_role="operator")
+        key = {"key_id": str(link.number), "name": f"key {link.number}"}
+        made = {"prefix": "trueup_0a1b2c3d4e5f", "scopes": ("read",), "ends_at": self.moment + timedelta(days=90)}
+        yield f"api-key/{link.number}", e.ApiKeyMade(**key, **made)
+        yield f"api-key/{link.number}", e.ApiKeyRevoked(**key)
 
     def _policy_changes(self, link: Link) -> Iterator[Said]:
         value = str(50 + link.number % 50)

@@ -95,13 +95,29 @@ def test_the_bell_counts_what_the_caller_has_not_read_and_survives_a_rebuild(
 
 
 def test_a_rule_in_the_app_says_for_which_kinds_the_bell_rings(own: Answering, engine: Engine, told: MspId) -> None:
-    assert len(own.data(BELL)["unreadNotifications"]["kinds"]) == 9
+    assert len(own.data(BELL)["unreadNotifications"]["kinds"]) == 13
     assert saved(own, kinds=["HELD"], channel="IN_APP")["ok"]
     h.append(engine, told, [h.parked(A, P, "q7"), h.failed(A, P, "q8")])
     h.project(engine, told)
 
     bell = own.data(BELL)["unreadNotifications"]
     assert (bell["count"], bell["kinds"]) == (1, ["HELD"])
+
+
+def test_kinds_that_only_a_newer_release_knows_do_no_harm_in_a_rule(
+    own: Answering, engine: Engine, told: MspId
+) -> None:
+    made = saved(own, kinds=["HELD"], channel="IN_APP")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE setup.notification_rules SET kinds = '{held,of_tomorrow}'"))
+    assert own.data(BELL)["unreadNotifications"]["kinds"] == ["HELD"]
+
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE setup.notification_rules SET kinds = '{of_tomorrow}'"))
+    bell = own.data(BELL)["unreadNotifications"]
+    assert (bell["count"], bell["kinds"]) == (0, [])
+    (rule,) = nodes(own.data(RULES))
+    assert (rule["ruleId"], rule["kinds"]) == (made["id"], "of_tomorrow")
 
 
 def test_a_rule_is_made_once_changed_and_removed_and_its_secret_is_never_answered(
@@ -182,16 +198,17 @@ def test_notifications_are_told_as_they_come(own: Answering, engine: Engine, tol
         listener.subscribe(ADDED)
         listener.subscribe('subscription { pulseChanged(mspId: "acme") { position } }', "2")
         assert listener.data("2") == {"position": "9"}
-        h.append(engine, told, [h.parked(A, P, "q7"), h.discovered(A), h.failed(A, P, "q8")])
+        new = [h.parked(A, P, "q7"), h.discovered(A), h.consumer_stopped(), h.poll_late(), h.close_due("Unlinked")]
+        h.append(engine, told, new)
         h.project(engine, told)
 
         heard = []
-        while len(heard) < 2:
+        while len(heard) < 4:
             message = listener.next()
             if message["id"] == "1":
                 heard.append(message["payload"]["data"]["notificationAdded"]["notificationId"])
 
-    assert heard == ["10/held", "12/failed"]
+    assert heard == ["10/held", "12/consumer_stopped", "13/poll_late", "14/close_red"]
 
 
 def answers(vhost: str) -> bool:

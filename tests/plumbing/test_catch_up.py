@@ -2,18 +2,24 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import OperationalError
 
+from deploy.migrations.rights import SERVICES
 from domain.envelope import Envelope
 from domain.keys import MspId
 from plumbing.catch_up import Projection, Reactor, Slice, catch_up, stopped, sweep
 from plumbing.clock import Clock
 from plumbing.database import make_engine
+from plumbing.stops import tell_stops
 from tests.msps import add_msp
 from tests.plumbing.test_event_log import append, count_changed
+from tests.servers import role_url
 
 pytestmark = pytest.mark.postgres
 TYPES = ("ResourceCountChanged",)
@@ -41,6 +47,16 @@ def fold(connection: Connection, part: Slice) -> None:
 
 
 PROJECTION = Projection("reporting.seen", "reporting", TYPES, fold, batch=3)
+
+
+CURED = replace(PROJECTION, fold=lambda connection, part: None)
+
+
+def told(engine: Engine, msp_id: str) -> list[tuple[str, dict[str, object]]]:
+    """What the log says of consumers."""
+    query = "SELECT type, payload FROM log.events WHERE msp_id = :m AND stream LIKE 'consumer/%' ORDER BY position"
+    with engine.connect() as connection:
+        return [(row.type, row.payload) for row in connection.execute(text(query), {"m": msp_id})]
 
 
 def seen(engine: Engine, msp_id: str = "acme") -> list[int]:
@@ -135,10 +151,134 @@ def test_e7_a_poison_event_stops_its_msp_at_that_event_only_and_goes_on_after_th
     assert "division by zero" in halt.reason
 
     # when: a release that can take the event
-    cured = Projection("reporting.seen", "reporting", TYPES, lambda connection, part: None)
-    sweep(engine, [cured], CLOCK)
+    sweep(engine, [CURED], CLOCK)
 
     # then
+    assert stopped(engine, "reporting") == []
+
+
+def test_a_consumer_that_stops_and_goes_on_is_told_once_each_without_a_word_of_the_event(engine: Engine) -> None:
+    # given
+    sick, sound = add_msp(engine, "sick"), add_msp(engine, "sound")
+    append(engine, sick, count_changed(1, 1), count_changed(2, 1, "poison"))
+    append(engine, sound, count_changed(1, 1))
+
+    # when
+    for _ in range(4):
+        sweep(engine, [PROJECTION], CLOCK)
+
+    # then
+    stop = {
+        "consumer": "reporting.seen",
+        "position": 1,
+        "event_type": "ResourceCountChanged",
+        "event_version": 1,
+        "fault": "DataError",
+    }
+    assert told(engine, "sick") == [("ConsumerStopped", stop)]
+
+    # when
+    for _ in range(3):
+        sweep(engine, [CURED], CLOCK)
+
+    # then: its own events are passed too
+    assert told(engine, "sick")[1:] == [("ConsumerResumed", {"consumer": "reporting.seen", "position": 3})]
+    assert told(engine, "sound") == []
+    with engine.connect() as connection:
+        assert connection.scalar(
+            text("SELECT occurred_at <= recorded_at FROM log.events WHERE type = 'ConsumerStopped'")
+        )
+
+
+def test_a_consumer_that_goes_on_and_stops_anew_between_two_looks_is_told_of_both(engine: Engine) -> None:
+    msp_id = add_msp(engine)
+    append(engine, msp_id, count_changed(1, 1, "poison"))
+    for _ in range(2):
+        sweep(engine, [PROJECTION], CLOCK)
+
+    catch_up(engine, CURED, msp_id, CLOCK)
+    append(engine, msp_id, count_changed(2, 1, "poison"))
+    catch_up(engine, PROJECTION, msp_id, CLOCK)
+    sweep(engine, [PROJECTION], CLOCK)
+
+    assert [kind for kind, _ in told(engine, msp_id)] == ["ConsumerStopped", "ConsumerResumed", "ConsumerStopped"]
+    assert [payload["position"] for _, payload in told(engine, msp_id)] == [0, 2, 2]
+
+
+def test_what_was_over_before_anyone_told_it_is_not_told(engine: Engine) -> None:
+    msp_id = add_msp(engine)
+    append(engine, msp_id, count_changed(1, 1, "poison"))
+    catch_up(engine, PROJECTION, msp_id, CLOCK)
+    catch_up(engine, CURED, msp_id, CLOCK)
+
+    sweep(engine, [PROJECTION], CLOCK)
+
+    assert told(engine, msp_id) == []
+
+
+def test_a_look_that_dies_while_it_tells_has_told_nothing_and_the_next_tells_once(engine: Engine) -> None:
+    msp_id = add_msp(engine)
+    append(engine, msp_id, count_changed(1, 1, "poison"))
+    catch_up(engine, PROJECTION, msp_id, CLOCK)
+
+    def die(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "INSERT INTO log.events" in statement:
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    event.listen(engine, "after_cursor_execute", die)
+    with pytest.raises(OperationalError):
+        sweep(engine, [PROJECTION], CLOCK)
+    event.remove(engine, "after_cursor_execute", die)
+    assert told(engine, msp_id) == []
+
+    for _ in range(2):
+        sweep(engine, [PROJECTION], CLOCK)
+    assert [kind for kind, _ in told(engine, msp_id)] == ["ConsumerStopped"]
+
+
+def test_of_many_replicas_that_look_at_once_one_tells(engine: Engine) -> None:
+    names = ("acme", "other", "third")
+    for name in names:
+        msp_id = add_msp(engine, name)
+        append(engine, msp_id, count_changed(1, 1, "poison"))
+        catch_up(engine, PROJECTION, msp_id, CLOCK)
+
+    with ThreadPoolExecutor(8) as pool:
+        by_each = list(pool.map(lambda _: tell_stops(engine, "reporting", ["reporting.seen"], CLOCK), range(16)))
+
+    assert sum(by_each) == 3
+    assert [[kind for kind, _ in told(engine, name)] for name in names] == [["ConsumerStopped"]] * 3
+
+
+@pytest.mark.parametrize("service", [name for name in SERVICES if name != "poller"])
+def test_each_service_may_tell_of_its_own_consumers(database: str, engine: Engine, service: str) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("4711 is the secret count")
+
+    msp_id = add_msp(engine)
+    append(engine, msp_id, count_changed(1, 1))
+    own = make_engine(role_url(database, f"trueup_{service}"), "test")
+    for _ in range(2):
+        sweep(own, [Reactor(f"{service}.own", service, TYPES, refuse)], CLOCK)
+    own.dispose()
+
+    ((kind, payload),) = told(engine, msp_id)
+    assert (kind, payload["consumer"], payload["fault"]) == ("ConsumerStopped", f"{service}.own", "ValueError")
+
+
+def test_an_older_release_does_not_stop_what_a_newer_one_has_taken_meanwhile(engine: Engine) -> None:
+    msp_id = add_msp(engine)
+    append(engine, msp_id, count_changed(1, 1, "poison"))
+
+    class Slow(Clock):
+        """While the older one looks at the clock to write down its stop, the newer one takes the event."""
+
+        def now(self) -> datetime:
+            catch_up(engine, CURED, msp_id, CLOCK)
+            return super().now()
+
+    catch_up(engine, PROJECTION, msp_id, Slow())
+
     assert stopped(engine, "reporting") == []
 
 

@@ -386,6 +386,34 @@ def invoiced(period: str = "2026-03", **more: Any) -> e.CloseInvoiced:
     return e.CloseInvoiced(period=period, **({"psa_connection_id": "autotask", "operation_id": "o4"} | more))
 
 
+def consumer_stopped(consumer: str = "reporting.resources", position: int = 2) -> e.ConsumerStopped:
+    return e.ConsumerStopped(
+        consumer=consumer,
+        position=position,
+        event_type="ResourceCountChanged",
+        event_version=9,
+        fault="UnknownEvent",
+    )
+
+
+def consumer_resumed(consumer: str = "reporting.resources") -> e.ConsumerResumed:
+    return e.ConsumerResumed(consumer=consumer, position=7)
+
+
+def poll_late() -> e.PollLate:
+    return e.PollLate(connection_id="odin", due_at=BEGAN)
+
+
+def close_due(*red: str, period: str = "2026-03") -> e.CloseDue:
+    return e.CloseDue(
+        psa_connection_id="autotask",
+        period=period,
+        due_on=date(2026, 4, 1),
+        red=red,
+        amber=("Adjustments on their way",),
+    )
+
+
 def append(
     engine: Engine,
     msp_id: MspId,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.events import Event
+from domain.events import ApiKeyMade, ApiKeyRevoked, Event, UserDisabled, UserRoleSet
 from domain.keys import MspId
 from services.reporting.projections import READ_MODELS
 from services.reporting.queries import REPORTS, Question, read_page
@@ -176,9 +176,44 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         h.signed_off(),
         h.reopened(),
         h.invoiced(),
+        UserRoleSet(user_id="u1", user_version=1, email="m@a.example", previous_role=None, role="admin"),
+        UserDisabled(user_id="u1", user_version=2, email="m@a.example", previous_role="admin"),
+        ApiKeyMade(key_id="k1", name="BI", prefix="trueup_0", scopes=("read",), ends_at=h.BEGAN),
+        ApiKeyRevoked(key_id="k1", name="BI"),
     ]
     h.append(engine, msp_id, each)
     h.project(engine, msp_id)
 
     assert {event.type for event in each} == set(READ_MODELS["activity"].types)
     assert len({row["action"] for row in h.rows(engine, "activity", msp_id)}) == len(each)
+
+
+def test_a_role_tells_who_had_which_before_and_after(engine: Engine, msp_id: MspId) -> None:
+    user = {"user_id": "u1", "user_version": 2, "email": "mara@acme.example"}
+
+    row = done(engine, msp_id, UserRoleSet(**user, previous_role="operator", role="approver"), actor="ada@acme.example")
+
+    assert (row["action"], row["object_kind"], row["object_id"]) == ("user_role_set", "user", "u1")
+    assert row["object_label"] == "mara@acme.example"
+    assert changes(row) == {"role": ("operator", "approver")}
+
+
+def test_a_disabled_user_has_no_role_after(engine: Engine, msp_id: MspId) -> None:
+    gone = UserDisabled(user_id="u1", user_version=2, email="mara@acme.example", previous_role="approver")
+
+    assert changes(done(engine, msp_id, gone)) == {"role": ("approver", None)}
+
+
+def test_an_api_key_tells_its_scopes_and_its_end(engine: Engine, msp_id: MspId) -> None:
+    made = ApiKeyMade(key_id="k1", name="BI", prefix="trueup_0", scopes=("read", "views"), ends_at=h.BEGAN)
+
+    row = done(engine, msp_id, made)
+
+    assert (row["action"], row["object_kind"], row["object_label"]) == ("api_key_made", "api_key", "BI")
+    assert changes(row)["scopes"] == (None, "read, views")
+
+
+def test_what_a_program_did_with_its_key_is_told_as_such(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, ApiKeyRevoked(key_id="k1", name="BI"), actor="api key BI")
+
+    assert (row["actor_kind"], row["actor"], changes(row)) == ("api_key", "api key BI", {})

@@ -8,6 +8,13 @@ from sqlalchemy import Engine
 
 from domain.events import Event
 from domain.keys import MspId
+from plumbing.clock import Clock
+from services.mapping.reactor import reactor as mapping
+from services.psa_writer.reactor import reactor as psa_writer
+from services.reconciler.reactor import reactor as reconciler
+from services.reporting.notifying.reactor import reactor as deliveries
+from services.reporting.projections import READ_MODELS
+from services.reporting.queries import WATCHED, feeds
 from tests.reporting import history as h
 
 pytestmark = pytest.mark.postgres
@@ -132,3 +139,67 @@ def test_a_renewal_that_is_unclear_and_a_plan_that_is_refused_wait_for_a_person(
     assert kinds(rows) == [(1, "renewal_unclear"), (2, "plan_refused"), (4, "catalogue_failed/unreachable")]
     assert rows[0]["message"] == "it ended, and 2 subscriptions could be its renewal"
     assert [row["severity"] for row in rows] == ["action", "action", "warning"]
+
+
+def test_a_consumer_that_stands_still_waits_for_a_person_who_is_told_what_and_why_and_what_to_do(
+    engine: Engine, msp_id: MspId
+) -> None:
+    stopped, resumed = told(engine, msp_id, h.consumer_stopped(), h.consumer_resumed())
+
+    assert stopped == {
+        "position": 1,
+        "kind": "consumer_stopped",
+        "happened_at": "2026-03-01T08:01:00+00:00",
+        "severity": "action",
+        "fold_key": "consumer_stopped",
+        "about": "The reports Subscriptions, Linked and Unlinked",
+        "things": 1,
+        "message": "standing still since 2026-03-01 08:01 UTC, for reporting.resources cannot take the event at position 3, "
+        "ResourceCountChanged version 9 (UnknownEvent). Nothing is lost",
+        "fix": "Upgrade Trueup: it then goes on by itself. If that does not help, try `trueup replay resources`, "
+        "or call support with this text.",
+        "link_report": "subscriptions",
+        "link_column": None,
+        "link_key": None,
+    }
+    assert (resumed["severity"], resumed["fix"], resumed["about"]) == ("info", None, stopped["about"])
+    assert resumed["message"] == "reporting.resources goes on, and left nothing out"
+
+
+def test_every_consumer_of_the_house_has_words_for_what_stands_still_with_it(engine: Engine, msp_id: MspId) -> None:
+    reactors = [make(Clock()).name for make in (mapping, reconciler, psa_writer, deliveries)]
+    models = [model.consumer for model in READ_MODELS.values()]
+    rows = told(engine, msp_id, *map(h.consumer_stopped, [*models, *reactors]))
+
+    assert [row["about"] for row in rows if row["about"] in (*models, *reactors)] == []
+    assert {row["link_report"] for row in rows} <= set(WATCHED)
+    for model, row in zip(READ_MODELS, rows, strict=False):
+        assert f"`trueup replay {model}`" in row["fix"]
+        assert model in feeds(row["link_report"])
+    assert [row["fix"] for row in rows[len(models) :] if "replay" in row["fix"]] == []
+
+
+def test_a_consumer_of_another_release_is_told_by_its_name(engine: Engine, msp_id: MspId) -> None:
+    (row,) = told(engine, msp_id, h.consumer_stopped("of.tomorrow"))
+
+    assert (row["about"], row["link_report"]) == ("of.tomorrow", "notifications")
+
+
+def test_a_late_poll_is_told_with_when_it_was_due(engine: Engine, msp_id: MspId) -> None:
+    (row,) = told(engine, msp_id, h.poll_late(), h.poll_completed())
+
+    assert (row["kind"], row["severity"], row["about"]) == ("poll_late", "warning", "Marketplace connection odin")
+    assert row["message"].startswith("its poll was due at 2026-03-01 08:00 UTC and has not come")
+    assert (row["link_report"], row["link_column"], row["link_key"]) == ("api_calls", "connection_id", "odin")
+
+
+def test_a_close_is_told_when_it_is_red_and_not_when_it_is_red_no_more(engine: Engine, msp_id: MspId) -> None:
+    red = h.close_due("Unlinked resources", "Adjustments that wait for a person")
+    rows = told(engine, msp_id, red, h.close_due(), red)
+
+    assert kinds(rows) == [(1, "close_red"), (3, "close_red")]
+    assert (rows[0]["severity"], rows[0]["about"]) == ("action", "Close of 2026-03 for PSA connection autotask")
+    assert rows[0]["message"] == (
+        "its invoice is due on 2026-04-01, and red are: Unlinked resources, Adjustments that wait for a person"
+    )
+    assert (rows[0]["link_report"], rows[0]["link_column"], rows[0]["link_key"]) == ("close", "period", "2026-03")

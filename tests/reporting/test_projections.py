@@ -290,6 +290,10 @@ HAPPENINGS = st.one_of(
     st.builds(h.poll_completed, st.integers(0, 1)),
     st.builds(h.renewal_unclear, RESOURCES, st.just("2")),
     st.sampled_from([h.rule_saved(), h.rule_removed()]),
+    st.builds(
+        h.consumer_stopped, st.sampled_from(["reporting.resources", "requests", "of.tomorrow"]), st.integers(0, 9)
+    ),
+    st.sampled_from([h.consumer_resumed(), h.poll_late(), h.close_due(), h.close_due("Unlinked resources")]),
     st.sampled_from([h.poll_failed(), h.poll_failed("unreachable"), h.poll_completed()]),
     st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.catalogue_read(), h.refused(A, P)]),
     st.builds(h.customer, PRODUCTS, active=st.booleans()),

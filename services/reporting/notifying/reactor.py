@@ -16,9 +16,13 @@ TYPES = (
     "AdjustmentFailed",
     "AdjustmentParked",
     "CatalogueReadFailed",
+    "CloseDue",
+    "ConsumerResumed",
+    "ConsumerStopped",
     "PlanRefused",
     "PollCompleted",
     "PollFailed",
+    "PollLate",
     "PsaUnitsObserved",
     "SubscriptionRenewalUnclear",
 )

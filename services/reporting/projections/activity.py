@@ -22,5 +22,9 @@ ACTIVITY = ReadModel(
         "CloseSignedOff",
         "CloseReopened",
         "CloseInvoiced",
+        "UserRoleSet",
+        "UserDisabled",
+        "ApiKeyMade",
+        "ApiKeyRevoked",
     ),
 )

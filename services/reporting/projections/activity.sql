@@ -1,5 +1,5 @@
 -- One row an event. changes: [{field, before, after}], before and after as text or null; of secrets only that they were replaced.
--- Whoever is not the recording service itself is a person.
+-- Whoever is neither the recording service itself nor a key for programs is a person.
 WITH acts AS (
     SELECT position, type, payload, occurred_at, actor, recorded_by, correlation_id,
         CASE
@@ -7,12 +7,14 @@ WITH acts AS (
             WHEN type LIKE 'Adjustment%' THEN 'adjustment'
             WHEN type LIKE 'Close%' THEN 'close'
             WHEN type LIKE 'NotificationRule%' THEN 'notification_rule'
+            WHEN type LIKE 'User%' THEN 'user'
+            WHEN type LIKE 'ApiKey%' THEN 'api_key'
             WHEN type = 'ConnectionSaved' THEN 'connection'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
     FROM ({events}) e
 )
 INSERT INTO reporting.activity ({activity.columns})
-SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = recorded_by THEN 'service' ELSE 'person' END,
+SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = recorded_by THEN 'service' WHEN actor LIKE 'api key %' THEN 'api_key' ELSE 'person' END,
     recorded_by,
     CASE type
         WHEN 'RelationSet' THEN 'relation_set' WHEN 'RelationCleared' THEN 'relation_cleared'
@@ -22,16 +24,20 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'CloseReopened' THEN 'close_reopened' WHEN 'CloseInvoiced' THEN 'close_invoiced'
         WHEN 'NotificationRuleSaved' THEN 'notification_rule_saved'
         WHEN 'NotificationRuleRemoved' THEN 'notification_rule_removed'
+        WHEN 'UserRoleSet' THEN 'user_role_set' WHEN 'UserDisabled' THEN 'user_disabled'
+        WHEN 'ApiKeyMade' THEN 'api_key_made' WHEN 'ApiKeyRevoked' THEN 'api_key_revoked'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
         WHEN 'relation' THEN reporting.resource_key(:msp_id, payload) WHEN 'adjustment' THEN payload ->> 'request_id'
         WHEN 'connection' THEN payload ->> 'connection_id' WHEN 'policy' THEN payload ->> 'policy'
         WHEN 'notification_rule' THEN payload ->> 'rule_id'
+        WHEN 'user' THEN payload ->> 'user_id' WHEN 'api_key' THEN payload ->> 'key_id'
         WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
         WHEN 'notification_rule' THEN trim((payload ->> 'channel') || ' ' || (payload ->> 'target'))
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
+        WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN object_kind = 'relation' THEN (
@@ -58,7 +64,13 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN object_kind = 'close' THEN jsonb_build_array(jsonb_build_object('field', 'state',
             'before', CASE type WHEN 'CloseSignedOff' THEN 'open' WHEN 'CloseInvoiced' THEN 'signed_off' END,
             'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
-        WHEN type = 'NotificationRuleRemoved' THEN '[]'
+        WHEN object_kind = 'user' THEN jsonb_build_array(jsonb_build_object('field', 'role',
+            'before', payload ->> 'previous_role', 'after', payload ->> 'role'))
+        WHEN type = 'ApiKeyMade' THEN jsonb_build_array(
+            jsonb_build_object('field', 'ends_at', 'before', NULL, 'after', payload ->> 'ends_at'),
+            jsonb_build_object('field', 'scopes', 'before', NULL, 'after', (SELECT string_agg(scope, ', ' ORDER BY n)
+                FROM jsonb_array_elements_text(payload -> 'scopes') WITH ORDINALITY AS k (scope, n))))
+        WHEN type IN ('NotificationRuleRemoved', 'ApiKeyRevoked') THEN '[]'
         WHEN type = 'NotificationRuleSaved' THEN jsonb_build_array(jsonb_build_object('field', 'kinds', 'before', NULL,
                 'after', (SELECT string_agg(kind, ', ' ORDER BY n)
                     FROM jsonb_array_elements_text(payload -> 'kinds') WITH ORDINALITY AS k (kind, n))))

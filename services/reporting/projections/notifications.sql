@@ -1,29 +1,38 @@
 -- Troubles. A subject is told of when its trouble begins or becomes another, not each time it is met again; a good sign ends it.
 -- What a person let go counts as a good sign: held once more, it is told once more.
-WITH events AS MATERIALIZED ({events}),
+WITH events AS MATERIALIZED (
+    SELECT position, type, occurred_at, payload ->> 'request_id' AS request_id, payload ->> 'connection_id' AS connection_id,
+        payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
+        -- Whole are kept the few that may be told: most are good signs.
+        CASE WHEN type IN ('AdjustmentFailed', 'AdjustmentParked', 'PlanRefused', 'PollFailed', 'PollCompleted',
+            'CatalogueReadFailed') THEN payload END AS payload
+    FROM ({events}) e
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
+            'UnitsFoundEqual', 'PlanRefused', 'AdjustmentRequested', 'RelationCleared', 'PollFailed', 'PollCompleted',
+            'CatalogueReadFailed', 'CatalogueRead')
+        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+),
 marks AS (
-    SELECT position, 'adjustment/' || (payload ->> 'request_id') AS subject,
+    SELECT position, 'adjustment/' || request_id AS subject,
         CASE type WHEN 'AdjustmentFailed' THEN 'failed/' || (payload ->> 'kind')
             WHEN 'AdjustmentParked' THEN 'held/' || (payload ->> 'kind') END AS trouble
     FROM events
     WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
-            'UnitsFoundEqual')
-        OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+        'UnitsFoundEqual', 'AdjustmentPosted')
     UNION ALL
-    SELECT position, 'plan/' || reporting.key_part(payload ->> 'psa_connection_id')
-            || '/' || reporting.key_part(payload ->> 'psa_product_id'),
+    SELECT position, 'plan/' || reporting.key_part(psa_connection_id) || '/' || reporting.key_part(psa_product_id),
         CASE type WHEN 'PlanRefused' THEN 'plan_refused' END
     FROM events WHERE type IN ('PlanRefused', 'AdjustmentRequested', 'RelationCleared')
     UNION ALL
-    SELECT position, 'poll/' || reporting.key_part(payload ->> 'connection_id'),
+    SELECT position, 'poll/' || reporting.key_part(connection_id),
         CASE type WHEN 'PollFailed' THEN 'poll_failed/' || (payload ->> 'kind') END
     FROM events WHERE type IN ('PollFailed', 'PollCompleted')
     UNION ALL
-    SELECT position, 'quota/' || reporting.key_part(payload ->> 'connection_id'),
+    SELECT position, 'quota/' || reporting.key_part(connection_id),
         CASE WHEN (payload ->> 'subscriptions_put_off')::integer > 0 THEN 'quota_low' END
     FROM events WHERE type = 'PollCompleted'
     UNION ALL
-    SELECT position, 'catalogue/' || reporting.key_part(payload ->> 'psa_connection_id'),
+    SELECT position, 'catalogue/' || reporting.key_part(psa_connection_id),
         CASE type WHEN 'CatalogueReadFailed' THEN 'catalogue_failed/' || (payload ->> 'kind') END
     FROM events WHERE type IN ('CatalogueReadFailed', 'CatalogueRead')
 ),
@@ -156,4 +165,63 @@ SELECT :msp_id, :generation, position, 'renewal_unclear', occurred_at, 'action',
     (payload ->> 'subscription_name') || ' of ' || (payload ->> 'company_name'), 1,
     'it ended, and ' || jsonb_array_length(payload -> 'candidates') || ' subscriptions could be its renewal', NULL,
     'subscriptions', 'subscription_id', payload ->> 'subscription_id'
-FROM ({events}) e WHERE type = 'SubscriptionRenewalUnclear'
+FROM ({events}) e WHERE type = 'SubscriptionRenewalUnclear';
+
+-- What the house told of its own work. Each event tells something new: whoever appends it knows what was told before.
+WITH words (consumer, what, report, model) AS (VALUES
+    ('reporting.resources', 'The reports Subscriptions, Linked and Unlinked', 'subscriptions', 'resources'),
+    ('reporting.relations', 'The report of relations', 'relations', 'relations'),
+    ('reporting.adjustments', 'The adjustment log and the requests', 'adjustments', 'adjustments'),
+    ('reporting.failures', 'The failure log and the held adjustments', 'failures', 'failures'),
+    ('reporting.psa', 'The PSA''s customers, agreements and products', 'psa_products', 'psa'),
+    ('reporting.counts', 'The history of counts', 'counts', 'counts'),
+    ('reporting.ledger', 'The reports Drift and Ledger', 'drift', 'ledger'),
+    ('reporting.activity', 'The report of activities', 'activities', 'activity'),
+    ('reporting.calls', 'The calls to outside APIs', 'api_calls', 'calls'),
+    ('reporting.close', 'What was decided at closes', 'close_acts', 'close'),
+    ('reporting.readings', 'When each side was last read', 'close', 'readings'),
+    ('reporting.notifications', 'Notifications', 'notifications', 'notifications'),
+    ('reporting.deliveries', 'Mails and webhooks', 'webhook_deliveries', NULL),
+    ('mapping.relations', 'Linking of what is new', 'unlinked', NULL),
+    ('reconciler.plans', 'Asking for adjustments', 'drift', NULL),
+    ('requests', 'Posting of new adjustments', 'requests', NULL)
+),
+told AS (
+    SELECT position, type, occurred_at, payload, payload ->> 'consumer' AS consumer FROM ({events}) e
+    WHERE type IN ('ConsumerStopped', 'ConsumerResumed', 'PollLate')
+        OR (type = 'CloseDue' AND jsonb_array_length(payload -> 'red') > 0)
+)
+INSERT INTO reporting.notifications ({notifications.columns})
+SELECT :msp_id, :generation, t.position, k.kind, t.occurred_at,
+    CASE t.type WHEN 'PollLate' THEN 'warning' WHEN 'ConsumerResumed' THEN 'info' ELSE 'action' END,
+    k.kind,
+    CASE t.type WHEN 'PollLate' THEN 'Marketplace connection ' || (payload ->> 'connection_id')
+        WHEN 'CloseDue' THEN 'Close of ' || (payload ->> 'period') || ' for PSA connection ' || (payload ->> 'psa_connection_id')
+        ELSE coalesce(w.what, t.consumer) END,
+    1,
+    CASE t.type
+        WHEN 'ConsumerStopped' THEN 'standing still since ' || k.moment || ', for ' || t.consumer
+            || ' cannot take the event at position ' || ((payload ->> 'position')::bigint + 1) || ', '
+            || (payload ->> 'event_type') || ' version ' || (payload ->> 'event_version') || ' (' || (payload ->> 'fault')
+            || '). Nothing is lost'
+        WHEN 'ConsumerResumed' THEN t.consumer || ' goes on, and left nothing out'
+        WHEN 'PollLate' THEN 'its poll was due at ' || k.moment || ' and has not come; counts stand as they were read before'
+        ELSE 'its invoice is due on ' || (payload ->> 'due_on') || ', and red are: '
+            || (SELECT string_agg(title, ', ' ORDER BY n) FROM jsonb_array_elements_text(payload -> 'red')
+                WITH ORDINALITY AS r (title, n)) END,
+    CASE t.type
+        WHEN 'ConsumerStopped' THEN 'Upgrade Trueup: it then goes on by itself. If that does not help, '
+            || coalesce('try `trueup replay ' || w.model || '`, or ', '') || 'call support with this text.'
+        WHEN 'PollLate' THEN 'See that the poller runs: `trueup doctor` says what is wrong. It then polls by itself.'
+        WHEN 'CloseDue' THEN 'Mend what the checks show, or accept each with a reason.' END,
+    CASE t.type WHEN 'PollLate' THEN 'api_calls' WHEN 'CloseDue' THEN 'close' ELSE coalesce(w.report, 'notifications') END,
+    CASE t.type WHEN 'PollLate' THEN 'connection_id' WHEN 'CloseDue' THEN 'period' END,
+    CASE t.type WHEN 'PollLate' THEN payload ->> 'connection_id' WHEN 'CloseDue' THEN payload ->> 'period' END
+FROM told t
+CROSS JOIN LATERAL (
+    SELECT CASE t.type WHEN 'ConsumerStopped' THEN 'consumer_stopped' WHEN 'ConsumerResumed' THEN 'consumer_resumed'
+            WHEN 'PollLate' THEN 'poll_late' ELSE 'close_red' END AS kind,
+        to_char(coalesce((payload ->> 'due_at')::timestamptz, t.occurred_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+            || ' UTC' AS moment
+) k
+LEFT JOIN words w ON w.consumer = t.consumer

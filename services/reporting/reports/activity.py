@@ -15,8 +15,8 @@ ACTIVITY = Report(
     columns(
         of(activity, "position", Kind.POSITION, "The place in the MSP's log where it stands."),
         of(activity, "happened_at", Kind.MOMENT, "When."),
-        of(activity, "actor", Kind.TEXT, "Who: a person, or the service itself."),
-        of(activity, "actor_kind", Kind.ID, "person or service."),
+        of(activity, "actor", Kind.TEXT, "Who: a person, an API key, or the service itself."),
+        of(activity, "actor_kind", Kind.ID, "person, api_key or service."),
         of(activity, "source", Kind.ID, "The part of the house that carried it out: gateway, mapping or psa_writer."),
         of(
             activity,
@@ -24,19 +24,20 @@ ACTIVITY = Report(
             Kind.ID,
             "relation_set, relation_cleared, policy_changed, connection_saved, msp_added, adjustment_posted, "
             "adjustment_parked, adjustment_released, adjustment_retried, close_check_accepted, close_signed_off, "
-            "close_reopened, close_invoiced, notification_rule_saved or notification_rule_removed.",
+            "close_reopened, close_invoiced, notification_rule_saved, notification_rule_removed, user_role_set, "
+            "user_disabled, api_key_made or api_key_revoked.",
         ),
         of(
             activity,
             "object_kind",
             Kind.ID,
-            "relation, adjustment, policy, connection, notification_rule, close or msp.",
+            "relation, adjustment, policy, connection, notification_rule, close, user, api_key or msp.",
         ),
         of(
             activity,
             "object_id",
             Kind.ID,
-            "Which one: resource key, request, policy, connection, rule, PSA connection and month, or MSP.",
+            "Which one: resource key, request, policy, connection, rule, PSA connection and month, user, key or MSP.",
         ),
         of(activity, "object_label", Kind.TEXT, "What it is called."),
         Column(

@@ -36,7 +36,7 @@ def test_without_the_token_the_connection_is_closed(
 ) -> None:
     with connected(served, token=token) as listener:
         listener.send(type="connection_init", payload=payload)
-        assert listener.closed() == (4403, "This request carries no valid token.")
+        assert listener.closed() == (4403, "Nobody is signed in, or not any more.")
 
 
 def test_nothing_is_told_before_the_sign_in(served: Answering) -> None:

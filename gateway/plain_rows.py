@@ -93,7 +93,8 @@ class PlainRows(ExecutionContext):
         def complete(value: Any) -> Any:
             if value is None and not required:
                 return None
-            if value is None or value is Undefined or isinstance(value, Exception):
+            # Undefined is an exception too.
+            if value is None or isinstance(value, Exception):
                 raise _NotPlain
             done = there(value)
             if done is None or done is Undefined:

@@ -12,6 +12,7 @@ from graphql import DocumentNode, ExecutionResult, OperationType, execute_sync, 
 from gateway.auth import Caller
 from gateway.documents import Documents
 from gateway.errors import Refusal, told
+from gateway.plain_rows import PlainRows
 from gateway.schema import build
 from gateway.schema.context import Context
 from plumbing.logs import correlated, correlation_id
@@ -87,6 +88,7 @@ class Asking:
                 context_value=context,
                 variable_values=asked.variables,
                 operation_name=asked.operation,
+                execution_context_class=PlainRows,
             )
             answer: dict[str, Any] = {"data": result.data}
             if result.errors:

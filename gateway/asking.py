@@ -27,6 +27,7 @@ from gateway.door import Visit, unauthenticated
 from gateway.errors import Refusal, told
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.permissions import OPEN, OWN
+from gateway.plain_rows import PlainRows
 from gateway.schema import build
 from gateway.schema.context import Context
 from plumbing.logs import correlated, correlation_id
@@ -103,6 +104,7 @@ class Asking:
                 context_value=context,
                 variable_values=asked.variables,
                 operation_name=asked.operation,
+                execution_context_class=PlainRows,
             )
             answer: dict[str, Any] = {"data": result.data}
             if result.errors:

@@ -12,8 +12,8 @@ from gateway.schema.as_of import as_of_argument, past_position
 from gateway.schema.context import Context
 from gateway.schema.filters import MOST_LISTED, asked, filter_of
 from gateway.schema.groups import Grouped, groups_field
-from gateway.schema.making import SCALARS, chosen, column_enum, entry, made_type, many, sums, value_of
-from gateway.schema.scalars import DateTime, Position
+from gateway.schema.making import SCALARS, chosen, column_enum, made_type, many, sums, value_of
+from gateway.schema.scalars import DateTime, Position, entry
 from services.reporting.queries import REPORTS, Order, Page, Question, Report, feeds, read_page
 
 __all__ = ["MOST_LISTED", "report_field"]

@@ -102,11 +102,16 @@ class Position(Text):
         return int(value)
 
 
+def entry(name: str, _default: Any, row: Any, _info: Any, **_: Any) -> Any:
+    """Rows are plain dicts; a plain lookup is the fastest way to a field."""
+    return row[name]
+
+
 class Money(graphene.ObjectType):
     """An exact amount and its currency."""
 
     class Meta:
-        default_resolver = staticmethod(lambda name, _default, row, _info, **_: row[name])
+        default_resolver = entry
 
     amount = Decimal(required=True, description="The amount.")
     currency = graphene.String(required=True, description="The currency's three letters (ISO 4217).")

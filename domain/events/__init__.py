@@ -12,6 +12,8 @@ from domain.events.gateway import (
     NotificationRuleRemoved,
     NotificationRuleSaved,
     PolicyChanged,
+    PostingPaused,
+    PostingResumed,
 )
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.poller import (
@@ -79,6 +81,8 @@ Event = (
     | PolicyChanged
     | NotificationRuleSaved
     | NotificationRuleRemoved
+    | PostingPaused
+    | PostingResumed
     | CallsCounted
     | CloseCheckAccepted
     | CloseSignedOff
@@ -117,6 +121,8 @@ __all__ = [
     "PolicyChanged",
     "PollCompleted",
     "PollFailed",
+    "PostingPaused",
+    "PostingResumed",
     "PsaAgreementObserved",
     "PsaCustomerObserved",
     "PsaProductObserved",

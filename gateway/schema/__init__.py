@@ -6,12 +6,20 @@ from graphql import GraphQLSchema, print_schema
 from gateway.schema.closing import CloseMutations
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
+from gateway.schema.pausing import PausingMutations
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
 from gateway.schema.views import ViewMutations
 
 
-class Mutation(AdjustmentMutations, CloseMutations, NotificationMutations, ViewMutations, graphene.ObjectType):
+class Mutation(
+    AdjustmentMutations,
+    CloseMutations,
+    NotificationMutations,
+    PausingMutations,
+    ViewMutations,
+    graphene.ObjectType,
+):
     """What can be changed here."""
 
 

@@ -289,7 +289,7 @@ HAPPENINGS = st.one_of(
     st.builds(h.refused, RESOURCES, PRODUCTS),
     st.builds(h.poll_completed, st.integers(0, 1)),
     st.builds(h.renewal_unclear, RESOURCES, st.just("2")),
-    st.sampled_from([h.rule_saved(), h.rule_removed()]),
+    st.sampled_from([h.rule_saved(), h.rule_removed(), h.posting_paused(), h.posting_resumed()]),
     st.sampled_from([h.poll_failed(), h.poll_failed("unreachable"), h.poll_completed()]),
     st.sampled_from([h.poll_failed(), h.poll_completed(), h.catalogue_failed(), h.catalogue_read(), h.refused(A, P)]),
     st.builds(h.customer, PRODUCTS, active=st.booleans()),

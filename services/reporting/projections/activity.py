@@ -22,5 +22,7 @@ ACTIVITY = ReadModel(
         "CloseSignedOff",
         "CloseReopened",
         "CloseInvoiced",
+        "PostingPaused",
+        "PostingResumed",
     ),
 )

@@ -7,6 +7,7 @@ WITH acts AS (
             WHEN type LIKE 'Adjustment%' THEN 'adjustment'
             WHEN type LIKE 'Close%' THEN 'close'
             WHEN type LIKE 'NotificationRule%' THEN 'notification_rule'
+            WHEN type LIKE 'Posting%' THEN 'posting'
             WHEN type = 'ConnectionSaved' THEN 'connection'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
     FROM ({events}) e
@@ -22,6 +23,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'CloseReopened' THEN 'close_reopened' WHEN 'CloseInvoiced' THEN 'close_invoiced'
         WHEN 'NotificationRuleSaved' THEN 'notification_rule_saved'
         WHEN 'NotificationRuleRemoved' THEN 'notification_rule_removed'
+        WHEN 'PostingPaused' THEN 'posting_paused' WHEN 'PostingResumed' THEN 'posting_resumed'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
@@ -32,6 +34,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
     CASE object_kind
         WHEN 'notification_rule' THEN trim((payload ->> 'channel') || ' ' || (payload ->> 'target'))
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
+        WHEN 'posting' THEN 'posting'
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN object_kind = 'relation' THEN (
@@ -58,6 +61,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN object_kind = 'close' THEN jsonb_build_array(jsonb_build_object('field', 'state',
             'before', CASE type WHEN 'CloseSignedOff' THEN 'open' WHEN 'CloseInvoiced' THEN 'signed_off' END,
             'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
+        WHEN object_kind = 'posting' THEN jsonb_build_array(jsonb_build_object('field', 'posting',
+            'before', CASE type WHEN 'PostingPaused' THEN 'running' ELSE 'paused' END,
+            'after', CASE type WHEN 'PostingPaused' THEN 'paused' ELSE 'running' END))
         WHEN type = 'NotificationRuleRemoved' THEN '[]'
         WHEN type = 'NotificationRuleSaved' THEN jsonb_build_array(jsonb_build_object('field', 'kinds', 'before', NULL,
                 'after', (SELECT string_agg(kind, ', ' ORDER BY n)

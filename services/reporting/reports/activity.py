@@ -24,13 +24,14 @@ ACTIVITY = Report(
             Kind.ID,
             "relation_set, relation_cleared, policy_changed, connection_saved, msp_added, adjustment_posted, "
             "adjustment_parked, adjustment_released, adjustment_retried, close_check_accepted, close_signed_off, "
-            "close_reopened, close_invoiced, notification_rule_saved or notification_rule_removed.",
+            "close_reopened, close_invoiced, posting_paused, posting_resumed, notification_rule_saved or "
+            "notification_rule_removed.",
         ),
         of(
             activity,
             "object_kind",
             Kind.ID,
-            "relation, adjustment, policy, connection, notification_rule, close or msp.",
+            "relation, adjustment, policy, connection, notification_rule, close, posting or msp.",
         ),
         of(
             activity,

@@ -81,7 +81,7 @@ class Gateway:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         # Each answer is one statement: it needs no transaction around it.
         reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        live = Live(reader)
+        live = Live(reader, self._clock)
         given = self._settings
         house = Context(
             self._engine,

@@ -369,3 +369,11 @@ deliveries = Table(
     *(_moment(name) for name in ("next_try_at", "held_until", "tried_at", "sent_at")),
     *_optional("last_answer"),
 )
+last_polls = _read_model(
+    "last_polls",
+    ("connection_id",),
+    *_texts("connection_id"),
+    _moment("completed_at", required=True),
+    _flag("complete"),
+    *(_whole(name) for name in ("subscriptions", "changes")),
+)

@@ -19,6 +19,7 @@ from services.reporting.closing.checks import CHECKS, Door, State, door_of
 from services.reporting.feeds import CLOSE, WATCHED, feeds, newest_of_types
 from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
+from services.reporting.leaks import leak_trend
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
 from services.reporting.pulse import Phase, pulse
@@ -63,6 +64,7 @@ __all__ = [
     "feeds",
     "find",
     "has_side",
+    "leak_trend",
     "mark_read",
     "newest_of_types",
     "open_failures_of",

@@ -13,6 +13,8 @@ depends_on = None
 def upgrade() -> None:
     poller_shows()
     last_polls()
+    days()
+    leaks()
 
 
 def poller_shows() -> None:
@@ -37,3 +39,45 @@ def last_polls() -> None:
         ) WITH (fillfactor = 85)"""
     )
     grant("SELECT", "reporting.last_polls", "trueup_gateway")
+
+
+def days() -> None:
+    op.execute(
+        """CREATE TABLE reporting.days (
+            msp_id text COLLATE "C" NOT NULL,
+            generation integer NOT NULL,
+            connection_id text COLLATE "C" NOT NULL,
+            day date NOT NULL,
+            currency text NOT NULL,
+            adjustments numeric NOT NULL,
+            units_up numeric NOT NULL,
+            units_down numeric NOT NULL,
+            prorated_cost numeric,
+            prorated_price numeric,
+            count_changes numeric NOT NULL,
+            resources_found numeric NOT NULL,
+            resources_gone numeric NOT NULL,
+            PRIMARY KEY (msp_id, generation, connection_id, day, currency)
+        ) WITH (fillfactor = 50)"""
+    )
+    grant("SELECT", "reporting.days", "trueup_gateway")
+
+
+def leaks() -> None:
+    op.execute(
+        """CREATE TABLE reporting.excesses (
+            msp_id text COLLATE "C" NOT NULL,
+            generation integer NOT NULL,
+            psa_connection_id text COLLATE "C" NOT NULL,
+            psa_product_id text COLLATE "C" NOT NULL,
+            position bigint NOT NULL,
+            told_at timestamptz NOT NULL,
+            excess integer NOT NULL,
+            PRIMARY KEY (msp_id, generation, psa_connection_id, psa_product_id, position)
+        )"""
+    )
+    grant("SELECT", "reporting.excesses", "trueup_gateway")
+    op.execute(
+        """CREATE INDEX counts_unlinked ON reporting.counts (msp_id, generation, valid_to)
+           WHERE relation_id IS NULL AND status = 'active'"""
+    )

@@ -5,6 +5,7 @@ from services.reporting.projections.adjustments import ADJUSTMENTS
 from services.reporting.projections.calls import CALLS
 from services.reporting.projections.close import CLOSE
 from services.reporting.projections.counts import COUNTS
+from services.reporting.projections.days import DAYS
 from services.reporting.projections.failures import FAILURES
 from services.reporting.projections.ledger import LEDGER
 from services.reporting.projections.notifications import NOTIFICATIONS
@@ -29,6 +30,7 @@ READ_MODELS: dict[str, ReadModel] = {
         CLOSE,
         READINGS,
         NOTIFICATIONS,
+        DAYS,
     )
 }
 TYPES: tuple[str, ...] = tuple(sorted({name for model in READ_MODELS.values() for name in model.types}))

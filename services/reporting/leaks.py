@@ -19,7 +19,7 @@ WITH spans AS (
         AND s.connection_id = c.connection_id AND s.subscription_id = c.subscription_id
     WHERE c.msp_id = :msp_id AND c.generation = reporting.living_generation('counts', :msp_id)
         AND c.relation_id IS NULL AND c.status = 'active'
-        AND (c.valid_to IS NULL OR c.valid_to >= CAST(:first AS date)::timestamp AT TIME ZONE :zone)
+        AND coalesce(c.valid_to, 'infinity') >= CAST(:first AS date)::timestamp AT TIME ZONE :zone
     GROUP BY 1, 2, 3
 )
 SELECT d.day::date AS day, currency, sum(amount) AS amount

@@ -78,6 +78,6 @@ def leaks() -> None:
     )
     grant("SELECT", "reporting.excesses", "trueup_gateway")
     op.execute(
-        """CREATE INDEX counts_unlinked ON reporting.counts (msp_id, generation, valid_to)
+        """CREATE INDEX counts_unlinked ON reporting.counts (msp_id, generation, coalesce(valid_to, 'infinity'))
            WHERE relation_id IS NULL AND status = 'active'"""
     )

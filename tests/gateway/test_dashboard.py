@@ -139,6 +139,21 @@ def test_the_close_at_hand_says_what_the_checklist_says(lived: MspId, own_gatewa
     assert found["red"] > 0
 
 
+def test_a_checklist_is_of_the_only_connection_unless_there_are_several(
+    lived: MspId, own_gateway: Answering, engine: Engine
+) -> None:
+    query = """{ closeChecklist(mspId: "acme", context: AUTOTASK, period: "2026-03") { psaConnectionId } }"""
+    assert own_gateway.refusal(query)["code"] == "NO_SUCH_CONNECTION"
+
+    connect(engine, "autotask")
+    assert own_gateway.data(query)["closeChecklist"] == {"psaConnectionId": "autotask"}
+
+    connect(engine, "second")
+    refused = own_gateway.refusal(query)
+    assert refused["code"] == "WHICH_CONNECTION"
+    assert "autotask, second" in refused["message"]
+
+
 def test_first_steps_are_done_one_after_the_other(lived: MspId, own_gateway: Answering, engine: Engine) -> None:
     def steps(msp: str) -> dict[str, bool]:
         return {step["key"]: step["done"] for step in own_gateway.data(QUERY, msp=msp)["dashboard"]["firstSteps"]}

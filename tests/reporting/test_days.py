@@ -10,7 +10,10 @@ from sqlalchemy import Engine
 from domain.events import Event
 from domain.keys import MspId
 from domain.money import Money
+from plumbing.catch_up import _one_batch
+from services.reporting.projections import READ_MODELS
 from services.reporting.queries import REPORTS, Grouping, Question, Step, read_groups, read_page
+from services.reporting.replay import replay
 from tests.msps import add_msp
 from tests.reporting import history as h
 
@@ -95,3 +98,19 @@ def test_days_are_grouped_by_month(engine: Engine, msp_id: MspId) -> None:
         ("2026-04-01", "1", [{"amount": "10", "currency": "USD"}]),
         ("2026-03-01", "2", [{"amount": "20", "currency": "USD"}]),
     ]
+
+
+def test_however_the_log_is_cut_and_when_it_is_rebuilt_the_sums_are_the_same(engine: Engine) -> None:
+    happened = [h.discovered(A, "1"), h.disappeared(A), h.discovered(A, "2"), h.counted(A, "2", "3")]
+    happened += [h.counted(A, "3", "4"), h.posted(A, P, "q1", 3), h.posted(A, P, "q2", -4), h.disappeared(A)]
+    happened += [h.posted(A, P, f"p{n}", n, prorated_price=h.usd(f"{n}.10")) for n in range(3)]
+    found = []
+    for size in (1, 3, 50):
+        msp_id = add_msp(engine, f"msp{size:06}")
+        h.append(engine, msp_id, happened)
+        while _one_batch(engine, READ_MODELS["days"].living(), msp_id, size):
+            pass
+        found.append(h.everything(engine, msp_id)["days"])
+
+    replay(engine, ["days"], msp_id)
+    assert found == [h.everything(engine, msp_id)["days"]] * 3

@@ -329,7 +329,7 @@ def test_the_pulse_tells_position_lag_and_what_stopped(engine: Engine, told: Msp
         nobody = pulse(connection, MspId("nobody"), h.CLOCK.now())
 
     assert beat is not None
-    assert (beat["head"], beat["open"], beat["failed"]) == (16, 0, 2)
+    assert (beat["head"], beat["open"], beat["failed"], beat["held"]) == (16, 0, 1, 1)
     lag = {consumer["name"]: (consumer["lag"], consumer["stopped_reason"]) for consumer in beat["consumers"]}
     assert lag["reporting.psa"] == (1, "an unknown event")
     assert lag["reporting.failures"] == (1, None)

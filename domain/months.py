@@ -35,6 +35,11 @@ class Month:
         """The first day after it, on which its invoice is due."""
         return add_months(self.first_day, 1)
 
+    @property
+    def before(self) -> "Month":
+        """The month before it."""
+        return Month(add_months(self.first_day, -1))
+
     def freeze_from(self, time_zone: str, hours: int) -> datetime:
         """So many hours, as clocks there show them, before it ends."""
         wall = datetime.combine(self.due_on, time(), ZoneInfo(time_zone)) - timedelta(hours=hours)

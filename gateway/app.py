@@ -93,7 +93,7 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        live = Live(self._reader)
+        live = Live(self._reader, self._clock)
         given = self._settings
         house = Context(
             self._engine,

@@ -17,8 +17,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.keys import MspId
+from gateway.beating import beat
 from gateway.errors import Refusal
-from services.reporting.queries import WATCHED, feeds, newest_of_types, pulse
+from plumbing.clock import Clock
+from services.reporting.queries import WATCHED, feeds, newest_of_types
 
 log = logging.getLogger(__name__)
 watched_msps = Gauge("trueup_watched_msps", "MSPs that are looked at because somebody listens")
@@ -58,8 +60,8 @@ class _Watched:
 class Live:
     """The watched MSPs of one gateway process. Used from its event loop, but for `rung`."""
 
-    def __init__(self, reader: Engine) -> None:
-        self._reader = reader
+    def __init__(self, reader: Engine, clock: Clock) -> None:
+        self._reader, self._clock = reader, clock
         self._watched: dict[MspId, _Watched] = {}
         self._looking = anyio.CapacityLimiter(LOOKERS)
         self._loop = asyncio.get_running_loop()
@@ -168,16 +170,16 @@ class Live:
     def _read(self, msp_id: MspId, seen: int | None) -> tuple[dict[str, Any], dict[str, int]]:
         """The pulse, and type -> its newest position after what was seen."""
         with self._reader.connect() as connection:
-            beat = pulse(connection, msp_id)
-            if beat is None:
+            found = beat(connection, msp_id, self._clock.now())
+            if found is None:
                 said = f"There is no MSP {msp_id!r}."
                 raise Refusal("NO_SUCH_MSP", said, "Add it with `trueup msp add`.")
             if seen is None:
                 # What is not folded yet will change reports after whoever asks now has read them.
-                seen = min((one["position"] for one in beat["consumers"]), default=0)
-            if beat["head"] <= seen:
-                return beat, {}
-            return beat, newest_of_types(connection, msp_id, seen, beat["head"])
+                seen = min((one["position"] for one in found["consumers"]), default=0)
+            if found["head"] <= seen:
+                return found, {}
+            return found, newest_of_types(connection, msp_id, seen, found["head"])
 
 
 def _tell_changes(watched: _Watched) -> None:

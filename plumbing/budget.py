@@ -6,7 +6,7 @@ twentieth of the calls left unused. Slots bound how many calls run at once.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -162,13 +162,7 @@ class Budget:
             text("SELECT newest, counts FROM budget.windows WHERE name = :name AND seconds = :seconds"),
             {"name": self._name, "seconds": window.seconds},
         ).first()
-        newest = int(now.timestamp() * SLICES // window.seconds)
-        if row is None:
-            return newest, [0] * (SLICES + 1)
-        if newest < row.newest:
-            # The clock was set back: what was counted stays counted until the clock is there again.
-            return row.newest, list(row.counts)
-        return newest, ([0] * min(newest - row.newest, SLICES + 1) + list(row.counts))[: SLICES + 1]
+        return _slices(window, (row.newest, row.counts) if row else None, now)
 
     def _take_slot(self, name: str, holder: UUID, longest_hold: float) -> bool:
         now = self._clock.now()
@@ -192,6 +186,33 @@ class Budget:
                 },
             )
             return taken.rowcount > 0
+
+
+def calls_left(connection: Connection, windows: Mapping[str, Window], now: datetime) -> dict[str, int]:
+    """Calls left in one window of each budget, by the budget's name, in one statement."""
+    rows = connection.execute(
+        text(
+            """SELECT name, newest, counts FROM budget.windows
+               JOIN unnest(CAST(:names AS text[]), CAST(:seconds AS int[])) AS asked (name, seconds) USING (name, seconds)"""
+        ),
+        {"names": list(windows), "seconds": [window.seconds for window in windows.values()]},
+    )
+    kept = {row.name: (row.newest, row.counts) for row in rows}
+    return {
+        name: max(0, window.limit - sum(_slices(window, kept.get(name), now)[1])) for name, window in windows.items()
+    }
+
+
+def _slices(window: Window, kept: tuple[int, Sequence[int]] | None, now: datetime) -> tuple[int, list[int]]:
+    """The number of the running slice, and the calls in it and in the twenty before it, newest first, of what was kept."""
+    running = int(now.timestamp() * SLICES // window.seconds)
+    if kept is None:
+        return running, [0] * (SLICES + 1)
+    newest, counts = kept
+    if running < newest:
+        # The clock was set back: what was counted stays counted until the clock is there again.
+        return newest, list(counts)
+    return running, ([0] * min(running - newest, SLICES + 1) + list(counts))[: SLICES + 1]
 
 
 def _when_fallen_out(window: Window, newest: int, counts: Sequence[int], over: int) -> datetime:

@@ -12,6 +12,8 @@ from domain.events.gateway import (
     NotificationRuleRemoved,
     NotificationRuleSaved,
     PolicyChanged,
+    PostingPaused,
+    PostingResumed,
 )
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserDisabled, UserRoleSet
@@ -81,6 +83,8 @@ Event = (
     | PolicyChanged
     | NotificationRuleSaved
     | NotificationRuleRemoved
+    | PostingPaused
+    | PostingResumed
     | CallsCounted
     | CloseCheckAccepted
     | CloseSignedOff
@@ -133,6 +137,8 @@ __all__ = [
     "PollCompleted",
     "PollFailed",
     "PollLate",
+    "PostingPaused",
+    "PostingResumed",
     "PsaAgreementObserved",
     "PsaCustomerObserved",
     "PsaProductObserved",

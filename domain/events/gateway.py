@@ -68,3 +68,22 @@ class NotificationRuleRemoved:
     rule_version: int
     channel: str
     target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostingPaused:
+    """Nothing new is posted to the MSP's PSAs from here on, until someone resumes. Stream of both: posting."""
+
+    type: ClassVar[str] = "PostingPaused"
+    version: ClassVar[int] = 1
+    operation_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostingResumed:
+    """What waited may be posted again, and what comes."""
+
+    type: ClassVar[str] = "PostingResumed"
+    version: ClassVar[int] = 1
+    operation_id: str

@@ -7,6 +7,7 @@ from gateway.schema.closing import CloseMutations
 from gateway.schema.guard import guarded
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
+from gateway.schema.pausing import PausingMutations
 from gateway.schema.people import PeopleMutations
 from gateway.schema.query import Query
 from gateway.schema.subscription import Subscription
@@ -14,7 +15,13 @@ from gateway.schema.views import ViewMutations
 
 
 class Mutation(
-    AdjustmentMutations, CloseMutations, NotificationMutations, PeopleMutations, ViewMutations, graphene.ObjectType
+    AdjustmentMutations,
+    CloseMutations,
+    NotificationMutations,
+    PausingMutations,
+    PeopleMutations,
+    ViewMutations,
+    graphene.ObjectType,
 ):
     """What can be changed here."""
 

@@ -1,18 +1,20 @@
 """The close of a month -> GraphQL: its checklist or record, and what can be decided on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import graphene
 from graphql import GraphQLResolveInfo
 
 from domain.events import CloseCheck as Told
+from domain.keys import ConnectionId, MspId
 from gateway.closing import NO_SUCH_CONNECTION, Close, Closing
 from gateway.errors import Refusal
 from gateway.exports.urls import page_of
 from gateway.schema.context import Context
 from gateway.schema.making import many, value_of
 from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked
+from gateway.schema.psa import Psa, psa_connections
 from gateway.schema.scalars import Date, DateTime, Money, Position
 from services.reporting.queries import Act, Checklist, State, door_of, read_checklist
 
@@ -147,16 +149,33 @@ def _answer(found: Checklist) -> dict[str, Any]:
 
 
 def _resolve(
-    _root: object, info: GraphQLResolveInfo, msp_id: str, psa_connection_id: str, period: str
+    _root: object,
+    info: GraphQLResolveInfo,
+    msp_id: str,
+    period: str,
+    psa_connection_id: str | None = None,
+    context: Any = None,
 ) -> dict[str, Any]:
-    context: Context = info.context
-    close = Close.named(msp_id, psa_connection_id, period)
-    with context.reading() as connection:
-        context.refuse_unknown(connection, msp_id)
-        found = read_checklist(connection, close.msp_id, close.psa_connection_id, close.month, context.clock.now())
+    house: Context = info.context
+    with house.reading() as connection:
+        house.refuse_unknown(connection, msp_id)
+        if psa_connection_id is None:
+            psa_connection_id = _the_only(psa_connections(connection, MspId(msp_id), value_of(context)))
+        close = Close.named(msp_id, psa_connection_id, period)
+        found = read_checklist(connection, close.msp_id, close.psa_connection_id, close.month, house.clock.now())
     if found is None:
         raise NO_SUCH_CONNECTION
     return _answer(found)
+
+
+def _the_only(found: Sequence[ConnectionId]) -> ConnectionId:
+    if not found:
+        raise NO_SUCH_CONNECTION
+    if len(found) > 1:
+        raise Refusal(
+            "WHICH_CONNECTION", f"There are several PSA connections: {', '.join(found)}.", "Say psaConnectionId."
+        )
+    return found[0]
 
 
 _CLOSE = {
@@ -170,7 +189,11 @@ def checklist_field() -> tuple[Any, Callable[..., Any]]:
     """The field of the root query, and its resolver."""
     field = graphene.Field(
         graphene.NonNull(CloseChecklist),
-        **_CLOSE,
+        **_CLOSE
+        | {
+            "psa_connection_id": graphene.String(description="The PSA connection; by default the only one there is."),
+            "context": graphene.Argument(Psa, description="Of which PSA the only one is meant; by default of any."),
+        },
         description="May a month be invoiced? What stands in the way, or the record of its sign-off.",
     )
     return field, _resolve

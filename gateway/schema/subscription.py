@@ -12,7 +12,7 @@ from domain.keys import MspId
 from gateway.schema.context import Context
 from gateway.schema.making import made_type, value_of
 from gateway.schema.progress import OperationProgress, progress
-from gateway.schema.pulse import Pulse, as_answered
+from gateway.schema.pulse import Pulse, as_told
 from gateway.schema.reports import node_of
 from gateway.schema.scalars import Position
 from services.reporting.queries import CLOSE, MOST_ROWS, REPORTS, WATCHED, Question, bell_kinds, feeds, read_page
@@ -102,7 +102,7 @@ class Subscription(graphene.ObjectType):
         context: Context = info.context
         async with aclosing(context.live.pulses(MspId(msp_id))) as beats:
             async for beat in beats:
-                yield as_answered(beat)
+                yield await as_told(beat, info, MspId(msp_id))
 
     @staticmethod
     async def subscribe_report_changed(

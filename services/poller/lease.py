@@ -67,7 +67,8 @@ def take_lease(engine: Engine, place: Place, poll_id: str, clock: Clock) -> Leas
     with engine.begin() as connection:
         add_connections(connection, [place], now)
         fence = connection.exec_driver_sql(
-            """UPDATE poller.connections SET poll_id = %(poll_id)s, fence = fence + 1, held_until = %(until)s
+            """UPDATE poller.connections SET poll_id = %(poll_id)s, fence = fence + 1, held_until = %(until)s,
+                 reads_chosen = NULL, reads_done = NULL
                WHERE msp_id = %(msp_id)s AND connection_id = %(connection_id)s
                  AND (poll_id IS NULL OR poll_id = %(poll_id)s OR held_until < %(now)s)
                RETURNING fence""",

@@ -80,6 +80,7 @@ class Poll:
         self._names = self._company_names(listing)
         self._outcome.failed += self._follow_orders(listing)
         choice = choose_reads(self._last_reads(), listing, self._room(), self._run.clock.now())
+        self._store.chosen(len(choice.reads))
         by_id = {row.subscription_id: row for row in listing}
         run = self._run
         Reading(run.source, self._store, run.clock, run.deadline, by_id, self._names, self._outcome).read(choice)

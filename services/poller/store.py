@@ -90,6 +90,16 @@ class Store:
             self._write(connection, record, loaded, list(loaded.subscriptions.values()))
         return dict(names.companies)
 
+    def chosen(self, reads: int) -> None:
+        """Notes how many whole reads the poll has before it, for whoever watches."""
+        with self._engine.begin() as connection:
+            self._lease.keep(connection, self._clock)
+            connection.exec_driver_sql(
+                """UPDATE poller.connections SET reads_chosen = %(reads)s, reads_done = 0
+                   WHERE msp_id = %(msp_id)s AND connection_id = %(connection_id)s""",
+                self._place.key | {"reads": reads},
+            )
+
     def reads(self, results: Sequence[Result], broken: Collection[CompanyId], names: Mapping[CompanyId, str]) -> None:
         """Notes a batch of direct reads. broken: companies of which a read failed or waits; there a renewal would be told
         from half of the evidence."""
@@ -100,6 +110,11 @@ class Store:
             changed = self._changed(connection, {each.subscription_id: each for each in results})
             read_rows = [(each.subscription_id, each.row_print) for each in results]
             rows.mark_read(connection, self._place, read_rows, max(each.read_at for each in results))
+            connection.exec_driver_sql(
+                """UPDATE poller.connections SET reads_done = reads_done + %(reads)s
+                   WHERE msp_id = %(msp_id)s AND connection_id = %(connection_id)s""",
+                self._place.key | {"reads": len(results)},
+            )
             if changed:
                 self._note(connection, changed, broken, Names(self._place.connection_id, names))
         self.tally.read += len(results)

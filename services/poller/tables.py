@@ -16,7 +16,8 @@ positions = Table(
 )
 
 # One row a marketplace connection. open_poll_id: put into the work queue and not finished; poll_id, fence, held_until: the
-# lease of the poll that runs; stopped_version: the version of the set-up with which the marketplace refused us.
+# lease of the poll that runs; reads_chosen, reads_done: how many whole reads it chose and has stored; stopped_version: the
+# version of the set-up with which the marketplace refused us.
 connections = Table(
     "connections",
     METADATA,
@@ -34,6 +35,8 @@ connections = Table(
     Column("companies_read_at", DateTime(timezone=True)),
     Column("newest_orders", ARRAY(Text)),
     Column("stream_version", BigInteger, nullable=False),
+    Column("reads_chosen", Integer),
+    Column("reads_done", Integer),
 )
 
 # Orders that may still take effect, and those not yet looked up (their subscription stands only in their own answer).

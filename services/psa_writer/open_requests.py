@@ -145,6 +145,17 @@ def set_state(connection: Connection, msp_id: MspId, request_ids: Iterable[str],
     )
 
 
+def plan_anew(connection: Connection, msp_id: MspId, request_ids: Iterable[str], now: datetime) -> None:
+    """Requests of which nothing was applied wait to be planned anew, from now on."""
+    connection.execute(
+        text(
+            """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now
+               WHERE msp_id = :msp_id AND request_id = ANY(:ids)"""
+        ),
+        {"msp_id": msp_id, "ids": list(request_ids), "now": now},
+    )
+
+
 def free_the_cause(
     connection: Connection, msp_id: MspId, connection_id: ConnectionId, causes: Iterable[str], now: datetime
 ) -> None:

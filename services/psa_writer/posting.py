@@ -3,7 +3,7 @@
 An adjustment can be created but never found again, changed or taken back, and carries no key: so the protocol is a row of
 steps, each committed before the next, and whatever dies on the way leaves enough to find out later (design section 9):
 
-    plan     what is due on the connection, unless it is paused or stopped
+    plan     what is due on the connection, unless it rests after failures or is stopped; nothing while a person has paused it
     lease    its agreements, fenced; those with an undecided intent are resolving.py's first
     read     agreements, products and units, fresh; then what each request comes to
     mark     the log read to its end, the fences still ours, the relation alive: intents committed as sent
@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from domain.keys import ConnectionId, MspId
 from plumbing import setup
 from plumbing.budget import BudgetSpent
+from plumbing.pausing import pause_of
 from services.psa_writer import open_requests, standing, tell
 from services.psa_writer.carrying import Carrier
 from services.psa_writer.choose_pause import LONGEST_SECONDS
@@ -88,7 +89,10 @@ def _go_round(round_: Round) -> bool:
 
 
 def _due(round_: Round) -> list[OpenRequest]:
+    """What may be tried now. Paused, only what was sent before is brought to its end."""
     with round_.writer.engine.connect() as connection:
+        if pause_of(connection, round_.msp_id) is not None:
+            return []
         most = 1 if round_.is_probing else ROUND_SIZE
         return open_requests.due(connection, round_.msp_id, round_.connection_id, round_.now, most)
 

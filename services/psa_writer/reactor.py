@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.codec import encode
@@ -12,6 +12,7 @@ from domain.events import (
     AdjustmentRequested,
     AdjustmentSuperseded,
     ConnectionSaved,
+    PostingResumed,
     RelationCleared,
     RelationSet,
 )
@@ -22,7 +23,15 @@ from plumbing.clock import Clock
 from services.psa_writer import tables
 
 TYPES = tuple(
-    event.type for event in (AdjustmentRequested, AdjustmentSuperseded, RelationSet, RelationCleared, ConnectionSaved)
+    event.type
+    for event in (
+        AdjustmentRequested,
+        AdjustmentSuperseded,
+        RelationSet,
+        RelationCleared,
+        ConnectionSaved,
+        PostingResumed,
+    )
 )
 POSTS, CATALOGUE = "psa_writer.posts", "psa_writer.catalogue"
 
@@ -37,7 +46,8 @@ def reactor(clock: Clock) -> Reactor:
         saved = _saved_connections(envelopes)
         _look_at_once(connection, msp_id, saved, now)
         wanted = {e.event.psa_connection_id for e in envelopes if isinstance(e.event, AdjustmentRequested)}
-        put_work(connection, POSTS, msp_id, sorted(wanted | saved), now, envelopes[-1].correlation_id)
+        resumed = _connections_of(connection, msp_id) if _is_resumed(envelopes) else set()
+        put_work(connection, POSTS, msp_id, sorted(wanted | saved | resumed), now, envelopes[-1].correlation_id)
         put_work(connection, CATALOGUE, msp_id, sorted(saved), now, envelopes[-1].correlation_id)
 
     return Reactor("requests", "psa_writer", TYPES, react)
@@ -126,6 +136,15 @@ def _keep_requests(connection: Connection, msp_id: MspId, envelopes: list[Envelo
 def _saved_connections(envelopes: list[Envelope]) -> set[ConnectionId]:
     saved = (e.event for e in envelopes if isinstance(e.event, ConnectionSaved))
     return {event.connection_id for event in saved if event.kind == "autotask"}
+
+
+def _is_resumed(envelopes: list[Envelope]) -> bool:
+    return any(isinstance(e.event, PostingResumed) for e in envelopes)
+
+
+def _connections_of(connection: Connection, msp_id: MspId) -> set[ConnectionId]:
+    of_msp = select(tables.connections.c.connection_id).where(tables.connections.c.msp_id == msp_id)
+    return {ConnectionId(each) for each in connection.scalars(of_msp)}
 
 
 def _look_at_once(connection: Connection, msp_id: MspId, saved: set[ConnectionId], now: datetime) -> None:

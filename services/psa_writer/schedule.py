@@ -8,17 +8,21 @@ from sqlalchemy import Engine, text
 from domain.keys import ConnectionId, MspId
 from plumbing.clock import Clock
 from plumbing.logs import correlation_id
+from plumbing.pausing import IS_PAUSED
 from services.psa_writer.reactor import CATALOGUE, POSTS, put_work
 
 _KNOW = """
 INSERT INTO psa_writer.connections (msp_id, connection_id)
 SELECT msp_id, connection_id FROM setup.connections WHERE kind = 'autotask' ON CONFLICT DO NOTHING
 """
-# A connection is rung again only after a while: a round that is at work sees what comes due by itself.
-_DUE_POSTS = """
+# A connection is rung again only after a while: a round that is at work sees what comes due by itself. While a person has
+# paused the MSP's posts only what was sent before is looked after.
+_DUE_POSTS = f"""
 WITH wanting AS (
-    SELECT msp_id, connection_id FROM psa_writer.requests
-    WHERE state IN ('planned', 'waiting', 'parked') AND next_try_at <= :now
+    SELECT * FROM (
+        SELECT DISTINCT msp_id, connection_id FROM psa_writer.requests
+        WHERE state IN ('planned', 'waiting', 'parked') AND next_try_at <= :now
+    ) c WHERE NOT {IS_PAUSED}
     UNION SELECT msp_id, connection_id FROM psa_writer.intents WHERE state = 'sent'
 )
 UPDATE psa_writer.connections c SET posts_rung_at = :now

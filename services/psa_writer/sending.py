@@ -13,6 +13,7 @@ from domain.money import Money
 from plumbing import event_log
 from plumbing.budget import BudgetSpent
 from plumbing.catch_up import catch_up
+from plumbing.pausing import may_post
 from services.psa_writer import intents, leases, open_requests, standing, tell
 from services.psa_writer.choose_pause import FIRST_SECONDS
 from services.psa_writer.failing import as_failure, failed
@@ -36,11 +37,14 @@ _UNKNOWN_FIX = (
 
 def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]:
     """The intents of the plans, committed as sent: those whose lease is still ours, whose request is still open, and whose
-    product still has a relation when the log is read to its end. What has none is never posted."""
+    product still has a relation when the log is read to its end. What has none is never posted. None while posts are paused:
+    what is marked before a pause is told has left, what is not stays."""
     if not _caught_up(round_):
         log.error("the log cannot be read to its end: nothing is posted", extra={"msp_id": round_.msp_id})
         return []
     with round_.writer.engine.begin() as connection:
+        if not may_post(connection, round_.msp_id):
+            return []
         kept = _keep_leases(connection, round_, held, [each.request.psa_agreement_id for each in planned])
         open_ = _still_open(connection, round_, [each.request for each in planned], TO_DO)
         in_flight = intents.products_in_flight(connection, round_.msp_id, round_.connection_id)
@@ -61,11 +65,12 @@ def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]
 
 
 def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Intent]:
-    """The same intents as a new batch, under the same conditions as at first. Those that must not go out any more are closed,
-    and their requests planned anew."""
+    """The same intents as a new batch, under the same conditions as at first. Those that must not go out any more are closed;
+    while posts are paused all are, and their requests planned anew when they go on."""
     if not rest or not _caught_up(round_):
         return []
     with round_.writer.engine.begin() as connection:
+        may = may_post(connection, round_.msp_id)
         kept = _keep_leases(connection, round_, held, [intent.psa_agreement_id for intent in rest])
         ours = [intent for intent in rest if intent.psa_agreement_id in kept]
         known = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in ours])
@@ -74,7 +79,10 @@ def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Inten
         if dropped:
             intents.close(connection, round_.msp_id, dropped, "not_applied", round_.now)
         going = [intent for intent in ours if intent.request_id in open_]
-        if not going:
+        if not may:
+            intents.close(connection, round_.msp_id, going, "not_applied", round_.now, "posts were paused")
+            open_requests.plan_anew(connection, round_.msp_id, open_, round_.now)
+        if not going or not may:
             return []
         fences = dict(held.fences)
         again = intents.send_again(connection, round_.msp_id, going, round_.now, fences)

@@ -19,8 +19,10 @@ from services.reporting.closing.checks import CHECKS, Door, State, door_of
 from services.reporting.feeds import CLOSE, WATCHED, feeds, newest_of_types
 from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
+from services.reporting.leaks import leak_trend
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
+from services.reporting.pulse import Phase, pulse
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
@@ -47,6 +49,7 @@ __all__ = [
     "NoSuchSide",
     "Order",
     "Page",
+    "Phase",
     "Question",
     "Report",
     "State",
@@ -61,6 +64,7 @@ __all__ = [
     "feeds",
     "find",
     "has_side",
+    "leak_trend",
     "mark_read",
     "newest_of_types",
     "open_failures_of",
@@ -98,30 +102,6 @@ def _all(
         if not page.has_next:
             return rows
         after = page.cursors[-1]
-
-
-_PULSE = """
-SELECT h.position AS head, m.time_zone,
-    (SELECT recorded_at FROM log.events e WHERE e.msp_id = h.msp_id AND e.position = h.position) AS recorded_at,
-    (SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.consumer, 'position', p.position,
-            'lag', h.position - p.position, 'stopped_at', p.stopped_at, 'stopped_reason', p.stopped_reason)
-            ORDER BY p.consumer), '[]')
-        FROM reporting.positions p WHERE p.msp_id = h.msp_id AND position('@' IN p.consumer) = 0) AS consumers,
-    (SELECT count(*) FROM reporting.requests r WHERE r.msp_id = h.msp_id AND r.state = 'open' AND r.generation = coalesce(
-        (SELECT generation FROM reporting.generations WHERE model = 'adjustments' AND msp_id = h.msp_id), 0)
-    ) AS open_requests,
-    (SELECT count(*) FROM reporting.failures f WHERE f.msp_id = h.msp_id AND f.state <> 'closed' AND f.attempts > 0
-        AND f.generation = coalesce(
-        (SELECT generation FROM reporting.generations WHERE model = 'failures' AND msp_id = h.msp_id), 0)
-    ) AS open_failures
-FROM log.heads h JOIN setup.msps m ON m.msp_id = h.msp_id WHERE h.msp_id = :msp_id
-"""
-
-
-def pulse(connection: Connection, msp_id: MspId) -> dict[str, Any] | None:
-    """How far the MSP's log and each read model are, what has stopped and why, and how much is open; None: no such MSP."""
-    row = connection.execute(text(_PULSE), {"msp_id": msp_id}).mappings().first()
-    return None if row is None else dict(row)
 
 
 _END_OF_DAY = """

@@ -376,6 +376,32 @@ deliveries = Table(
     *(_moment(name) for name in ("next_try_at", "held_until", "tried_at", "sent_at")),
     *_optional("last_answer"),
 )
+last_polls = _read_model(
+    "last_polls",
+    ("connection_id",),
+    *_texts("connection_id"),
+    _moment("completed_at", required=True),
+    _flag("complete"),
+    *(_whole(name) for name in ("subscriptions", "changes")),
+)
+days = _read_model(
+    "days",
+    ("connection_id", "day", "currency"),
+    *_texts("connection_id"),
+    Column("day", Date, nullable=False),
+    Column("currency", Text, nullable=False),
+    *(Column(name, Numeric, nullable=False) for name in ("adjustments", "units_up", "units_down")),
+    *(Column(name, Numeric) for name in ("prorated_cost", "prorated_price")),
+    *(Column(name, Numeric, nullable=False) for name in ("count_changes", "resources_found", "resources_gone")),
+)
+excesses = _read_model(
+    "excesses",
+    ("psa_connection_id", "psa_product_id", "position"),
+    *_texts("psa_connection_id", "psa_product_id"),
+    Column("position", BigInteger, nullable=False),
+    _moment("told_at", required=True),
+    _whole("excess"),
+)
 # When each close was last looked at, to tell whether it is red.
 close_looks = Table(
     "close_looks",

@@ -250,4 +250,6 @@ class _Life:
 
     def _policy_changes(self, link: Link) -> Iterator[Said]:
         value = str(50 + link.number % 50)
+        yield "posting", e.PostingPaused(operation_id=f"pause-{self._requests}", reason="a closing")
+        yield "posting", e.PostingResumed(operation_id=f"resume-{self._requests}")
         yield "policy", e.PolicyChanged(policy="largest_change_units", previous_value="50", value=value)

@@ -15,10 +15,14 @@ from tests.reporting import history as h
 from tests.servers import role_url
 
 pytestmark = [pytest.mark.postgres]
-QUERY = """query($msp: String! = "acme") { dashboard(mspId: $msp) {
+QUERY = """query($msp: String! = "acme", $context: Psa) { dashboard(mspId: $msp, context: $context) {
   unlinked { rows pricePerMonth { amount currency } } held { rows unitChange } failed { rows oldestAt topKind }
   drift { rows moneyPerMonth { amount currency } } posted { rows since unitChange moneySecured { amount currency } }
+  leakTrend { date notBilled { amount currency } overBilled { amount currency } }
+  close { psaConnectionId period dueOn state red amber checks }
   firstSteps { key done } } }"""
+CHECKLIST = """query($period: String!) { closeChecklist(mspId: "acme", psaConnectionId: "autotask", period: $period) {
+  red amber dueOn state } }"""
 REPORTS = """{
   unlinked(mspId: "acme") { totals { rows pricePerMonth { amount currency } } }
   heldAdjustments(mspId: "acme") { totals { rows unitChange } }
@@ -83,6 +87,71 @@ def test_each_card_says_what_its_report_says(lived: MspId, own_gateway: Answerin
     assert (said["posted"]["rows"], said["posted"]["unitChange"]) == (1, "-3")
     assert (said["failed"]["rows"], said["failed"]["topKind"]) == (1, "unreachable")
     assert datetime.fromisoformat(said["failed"]["oldestAt"]) == h.BEGAN + timedelta(minutes=17)
+
+
+def connect(engine: Engine, *connection_ids: str) -> None:
+    with engine.begin() as connection:
+        for connection_id in connection_ids:
+            connection.execute(
+                text("INSERT INTO setup.connections VALUES ('acme', :id, 'autotask', '{}', '{}', 1, now())"),
+                {"id": connection_id},
+            )
+
+
+def test_a_context_leaves_what_is_of_other_psas_out_of_the_cards(
+    lived: MspId, own_gateway: Answering, engine: Engine
+) -> None:
+    # given what happened in a PSA that has no connection of the kind
+    whole = own_gateway.data(QUERY)["dashboard"]
+    none = own_gateway.data(QUERY, context="AUTOTASK")["dashboard"]
+    assert [none[name]["rows"] for name in ("held", "failed", "drift", "posted")] == [0] * 4
+    assert none["unlinked"] == whole["unlinked"]
+    assert (none["close"], none["leakTrend"][-1]["overBilled"]) == ([], [])
+
+    # when
+    connect(engine, "autotask")
+
+    # then
+    assert own_gateway.data(QUERY, context="AUTOTASK")["dashboard"] == own_gateway.data(QUERY)["dashboard"]
+    h.append(engine, lived, [h.poll_failed()])
+    h.project(engine, lived)
+    of_all, of_one = (own_gateway.data(QUERY, context=psa)["dashboard"]["failed"] for psa in (None, "AUTOTASK"))
+    assert (of_all["rows"], of_one["rows"]) == (2, 1)
+
+
+def test_the_trend_of_leaks_ends_with_what_the_cards_say(lived: MspId, own_gateway: Answering) -> None:
+    said = own_gateway.data(QUERY)["dashboard"]
+
+    trend = said["leakTrend"]
+    assert len(trend) == 30
+    assert trend == sorted(trend, key=lambda day: day["date"])
+    assert trend[-1]["notBilled"] == said["unlinked"]["pricePerMonth"]
+
+
+def test_the_close_at_hand_says_what_the_checklist_says(lived: MspId, own_gateway: Answering, engine: Engine) -> None:
+    connect(engine, "autotask")
+
+    (found,) = own_gateway.data(QUERY)["dashboard"]["close"]
+
+    checklist = own_gateway.data(CHECKLIST, period=found["period"])["closeChecklist"]
+    assert {name: found[name] for name in checklist} == checklist
+    assert (found["psaConnectionId"], found["checks"]) == ("autotask", 9)
+    assert found["red"] > 0
+
+
+def test_a_checklist_is_of_the_only_connection_unless_there_are_several(
+    lived: MspId, own_gateway: Answering, engine: Engine
+) -> None:
+    query = """{ closeChecklist(mspId: "acme", context: AUTOTASK, period: "2026-03") { psaConnectionId } }"""
+    assert own_gateway.refusal(query)["code"] == "NO_SUCH_CONNECTION"
+
+    connect(engine, "autotask")
+    assert own_gateway.data(query)["closeChecklist"] == {"psaConnectionId": "autotask"}
+
+    connect(engine, "second")
+    refused = own_gateway.refusal(query)
+    assert refused["code"] == "WHICH_CONNECTION"
+    assert "autotask, second" in refused["message"]
 
 
 def test_first_steps_are_done_one_after_the_other(lived: MspId, own_gateway: Answering, engine: Engine) -> None:

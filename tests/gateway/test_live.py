@@ -15,9 +15,7 @@ from tests.waiting import wait_for
 pytestmark = [pytest.mark.postgres]
 A = h.odin("a")
 CHANGED = 'subscription($report: ReportName!) { reportChanged(mspId: "acme", report: $report) { report position } }'
-PULSE = (
-    """subscription { pulseChanged(mspId: "acme") { position openFailures consumers { name lag stoppedReason } } }"""
-)
+PULSE = """subscription { pulseChanged(mspId: "acme") { position failed consumers { name lag stoppedReason } } }"""
 ROWS = '{ subscriptions(mspId: "acme") { totalCount asOf { position } } }'
 
 
@@ -31,11 +29,14 @@ def test_the_pulse_is_told_at_once_and_by_the_sweep_when_it_is_another(
         h.append(engine, told, [h.poll_failed()])
         grown = listener.data()
         h.project(engine, told)
+        # A look may fall between the folds of two read models.
         folded = listener.data()
+        while any(one["lag"] for one in folded["consumers"]):
+            folded = listener.data()
 
     assert (first["position"], {one["lag"] for one in first["consumers"]}) == ("9", {0})
     assert (grown["position"], {one["lag"] for one in grown["consumers"]}) == ("10", {1})
-    assert (folded["openFailures"], {one["lag"] for one in folded["consumers"]}) == (first["openFailures"] + 1, {0})
+    assert (folded["failed"], {one["lag"] for one in folded["consumers"]}) == (first["failed"] + 1, {0})
 
 
 @pytest.mark.rabbitmq

@@ -166,12 +166,12 @@ def _camel(name: str) -> str:
 
 def test_the_pulse_says_how_far_everything_is(own: Answering, engine: Engine, told: MspId) -> None:
     h.append(engine, told, [h.poll_failed()])
-    query = """{ pulse(mspId: "acme") { position timeZone openRequests openFailures
+    query = """{ pulse(mspId: "acme") { position timeZone open failed
         consumers { name position lag stoppedReason } } }"""
 
     beat = own.data(query)["pulse"]
 
-    assert (beat["position"], beat["timeZone"], beat["openFailures"]) == ("10", "UTC", 1)
+    assert (beat["position"], beat["timeZone"], beat["failed"]) == ("10", "UTC", 1)
     assert {consumer["lag"] for consumer in beat["consumers"]} == {1}
 
 

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from sqlalchemy import text
+
 from deploy.sandbox.odin import OdinAccount
 from domain.events import (
     CallsCounted,
@@ -133,3 +135,15 @@ def test_every_call_is_a_get_but_the_one_for_a_token_and_is_counted_by_endpoint(
     noted = {each.endpoint: each.calls for each in counted.endpoints}
     assert ended.calls == len(odin.calls) == sum(noted.values())
     assert set(noted) == {"/token", "/customers", "/subscriptions", "/orders", "/subscriptions/{id}"}
+
+
+def test_whoever_watches_sees_how_many_reads_a_poll_chose_and_has_done(desk: Desk, odin: OdinAccount) -> None:
+    def progress() -> tuple[int, int]:
+        with desk.engine.connect() as connection:
+            return tuple(connection.execute(text("SELECT reads_chosen, reads_done FROM poller.connections")).one())
+
+    first = desk.completed()
+    assert progress() == (first.subscriptions_read, first.subscriptions_read)
+
+    desk.completed()
+    assert progress() == (0, 0)

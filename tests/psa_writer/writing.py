@@ -28,6 +28,7 @@ from domain.events import (
 )
 from domain.keys import ConnectionId, MspId
 from domain.money import Money
+from gateway.pausing import Pausing
 from plumbing import secrets
 from plumbing.calls import Calls
 from plumbing.catch_up import catch_up
@@ -138,6 +139,14 @@ class Writing:
             reason="count changed",
             causes=(cause,),
         )
+
+    def pause(self, reason: str = "Autotask is being upgraded.") -> None:
+        """A person pauses the MSP's posts."""
+        Pausing(self.engine, self.clock, "mara").pause(self.msp_id, uuid4().hex, reason)
+
+    def resume(self) -> None:
+        """And lets them go on."""
+        Pausing(self.engine, self.clock, "mara").resume(self.msp_id, uuid4().hex)
 
     def supersede(self, request_id: str, line: int, by: str | None = None) -> None:
         """The request gives way to another, or to none."""

@@ -310,6 +310,14 @@ def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
     return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
 
 
+def posting_paused(reason: str = "Autotask is being upgraded.") -> e.PostingPaused:
+    return e.PostingPaused(operation_id="o1", reason=reason)
+
+
+def posting_resumed() -> e.PostingResumed:
+    return e.PostingResumed(operation_id="o2")
+
+
 def rule_saved(kinds: Sequence[str] = ("held",), channel: str = "webhook", version: int = 1) -> e.NotificationRuleSaved:
     return e.NotificationRuleSaved(
         rule_id="r1",

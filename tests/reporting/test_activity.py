@@ -143,6 +143,18 @@ def test_an_accepted_check_tells_its_state_before_and_how_many_rows_it_had(engin
     assert changes(row) == {"unlinked": ("red", "accepted"), "rows": (None, "14")}
 
 
+def test_who_paused_the_posts_is_told_with_the_reason(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.posting_paused())
+
+    assert (row["actor"], row["action"], row["object_kind"], row["object_id"]) == (
+        "mara",
+        "posting_paused",
+        "posting",
+        "acme",
+    )
+    assert (changes(row), row["reason"]) == ({"posting": ("running", "paused")}, "Autotask is being upgraded.")
+
+
 def test_what_nobody_did_is_no_activity(engine: Engine, msp_id: MspId) -> None:
     h.append(engine, msp_id, [h.poll_completed(), h.discovered(A), h.counted(A, "4", "5"), h.units(P, 4)])
     h.project(engine, msp_id)
@@ -180,6 +192,8 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         UserDisabled(user_id="u1", user_version=2, email="m@a.example", previous_role="admin"),
         ApiKeyMade(key_id="k1", name="BI", prefix="trueup_0", scopes=("read",), ends_at=h.BEGAN),
         ApiKeyRevoked(key_id="k1", name="BI"),
+        h.posting_paused(),
+        h.posting_resumed(),
     ]
     h.append(engine, msp_id, each)
     h.project(engine, msp_id)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from domain.events import Event
 from domain.keys import MspId
+from domain.money import Money
 from plumbing.catch_up import Slice, _one_batch, catch_up
 from services.reporting.projections import READ_MODELS
 from tests.msps import add_msp
@@ -274,7 +276,15 @@ HAPPENINGS = st.one_of(
     st.builds(h.cleared, RESOURCES, PRODUCTS),
     st.builds(h.requested, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.superseded, PRODUCTS, REQUESTS, st.sampled_from([None, "q3"])),
-    st.builds(h.posted, RESOURCES, PRODUCTS, REQUESTS, st.integers(-9, 9), completes=st.booleans()),
+    st.builds(
+        h.posted,
+        RESOURCES,
+        PRODUCTS,
+        REQUESTS,
+        st.integers(-9, 9),
+        completes=st.booleans(),
+        prorated_price=st.sampled_from([None, h.usd("1.5"), Money(Decimal("2.25"), "EUR")]),
+    ),
     st.builds(h.failed, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.parked, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.let_go, RESOURCES, PRODUCTS, REQUESTS, released=st.booleans()),
@@ -289,7 +299,7 @@ HAPPENINGS = st.one_of(
     st.builds(h.refused, RESOURCES, PRODUCTS),
     st.builds(h.poll_completed, st.integers(0, 1)),
     st.builds(h.renewal_unclear, RESOURCES, st.just("2")),
-    st.sampled_from([h.rule_saved(), h.rule_removed()]),
+    st.sampled_from([h.rule_saved(), h.rule_removed(), h.posting_paused(), h.posting_resumed()]),
     st.builds(
         h.consumer_stopped, st.sampled_from(["reporting.resources", "requests", "of.tomorrow"]), st.integers(0, 9)
     ),

@@ -302,7 +302,7 @@ def test_the_gateway_may_read_but_not_write(engine: Engine, told: MspId) -> None
         connection.execute(text("SET ROLE trueup_gateway"))
         for report in REPORTS.values():
             read_page(connection, report, told, Question())
-        assert pulse(connection, told) is not None
+        assert pulse(connection, told, h.CLOCK.now()) is not None
         with pytest.raises(Exception, match="permission denied"):
             connection.execute(text("DELETE FROM reporting.resources"))
 
@@ -325,11 +325,11 @@ def test_the_pulse_tells_position_lag_and_what_stopped(engine: Engine, told: Msp
                    WHERE consumer = 'reporting.psa'"""
             )
         )
-        beat = pulse(connection, told)
-        nobody = pulse(connection, MspId("nobody"))
+        beat = pulse(connection, told, h.CLOCK.now())
+        nobody = pulse(connection, MspId("nobody"), h.CLOCK.now())
 
     assert beat is not None
-    assert (beat["head"], beat["open_requests"], beat["open_failures"]) == (16, 0, 2)
+    assert (beat["head"], beat["open"], beat["failed"], beat["held"]) == (16, 0, 1, 1)
     lag = {consumer["name"]: (consumer["lag"], consumer["stopped_reason"]) for consumer in beat["consumers"]}
     assert lag["reporting.psa"] == (1, "an unknown event")
     assert lag["reporting.failures"] == (1, None)

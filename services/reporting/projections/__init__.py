@@ -5,6 +5,7 @@ from services.reporting.projections.adjustments import ADJUSTMENTS
 from services.reporting.projections.calls import CALLS
 from services.reporting.projections.close import CLOSE
 from services.reporting.projections.counts import COUNTS
+from services.reporting.projections.days import DAYS
 from services.reporting.projections.failures import FAILURES
 from services.reporting.projections.ledger import LEDGER
 from services.reporting.projections.notifications import NOTIFICATIONS
@@ -25,6 +26,7 @@ READ_MODELS: dict[str, ReadModel] = {
         RESOURCES,
         LEDGER,
         ACTIVITY,
+        DAYS,
         PSA,
         RELATIONS,
         READINGS,

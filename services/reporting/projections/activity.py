@@ -26,5 +26,7 @@ ACTIVITY = ReadModel(
         "UserDisabled",
         "ApiKeyMade",
         "ApiKeyRevoked",
+        "PostingPaused",
+        "PostingResumed",
     ),
 )

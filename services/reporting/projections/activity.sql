@@ -9,6 +9,7 @@ WITH acts AS (
             WHEN type LIKE 'NotificationRule%' THEN 'notification_rule'
             WHEN type LIKE 'User%' THEN 'user'
             WHEN type LIKE 'ApiKey%' THEN 'api_key'
+            WHEN type LIKE 'Posting%' THEN 'posting'
             WHEN type = 'ConnectionSaved' THEN 'connection'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
     FROM ({events}) e
@@ -26,6 +27,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'NotificationRuleRemoved' THEN 'notification_rule_removed'
         WHEN 'UserRoleSet' THEN 'user_role_set' WHEN 'UserDisabled' THEN 'user_disabled'
         WHEN 'ApiKeyMade' THEN 'api_key_made' WHEN 'ApiKeyRevoked' THEN 'api_key_revoked'
+        WHEN 'PostingPaused' THEN 'posting_paused' WHEN 'PostingResumed' THEN 'posting_resumed'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
@@ -38,6 +40,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'notification_rule' THEN trim((payload ->> 'channel') || ' ' || (payload ->> 'target'))
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
         WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
+        WHEN 'posting' THEN 'posting'
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN object_kind = 'relation' THEN (
@@ -64,6 +67,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN object_kind = 'close' THEN jsonb_build_array(jsonb_build_object('field', 'state',
             'before', CASE type WHEN 'CloseSignedOff' THEN 'open' WHEN 'CloseInvoiced' THEN 'signed_off' END,
             'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
+        WHEN object_kind = 'posting' THEN jsonb_build_array(jsonb_build_object('field', 'posting',
+            'before', CASE type WHEN 'PostingPaused' THEN 'running' ELSE 'paused' END,
+            'after', CASE type WHEN 'PostingPaused' THEN 'paused' ELSE 'running' END))
         WHEN object_kind = 'user' THEN jsonb_build_array(jsonb_build_object('field', 'role',
             'before', payload ->> 'previous_role', 'after', payload ->> 'role'))
         WHEN type = 'ApiKeyMade' THEN jsonb_build_array(

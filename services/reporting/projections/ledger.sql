@@ -52,4 +52,27 @@ LEFT JOIN LATERAL (
         AND e.psa_connection_id = t.psa_connection_id AND e.psa_product_id = t.psa_product_id AND e.kind <> 'read'
     ORDER BY e.position DESC LIMIT 1
 ) s ON true
-{product_units.upsert}
+{product_units.upsert};
+
+-- Readings that showed more units than we know we had left on that day.
+INSERT INTO reporting.excesses ({excesses.columns})
+SELECT :msp_id, :generation, r.psa_connection_id, r.psa_product_id, r.position, r.told_at, r.units - l.units
+FROM (
+    SELECT payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id, position,
+        occurred_at AS told_at, (payload ->> 'units')::integer AS units, (payload ->> 'on_date')::date AS day
+    FROM ({events}) e WHERE type = 'PsaUnitsObserved'
+) r
+CROSS JOIN LATERAL (
+    SELECT e.units + (
+        SELECT coalesce(sum(p.unit_change), 0) FROM reporting.ledger p
+        WHERE p.msp_id = :msp_id AND p.generation = :generation
+            AND p.psa_connection_id = r.psa_connection_id AND p.psa_product_id = r.psa_product_id
+            AND p.position < e.position AND p.on_date > e.on_date AND p.on_date <= r.day
+    ) AS units
+    FROM reporting.ledger e
+    WHERE e.msp_id = :msp_id AND e.generation = :generation
+        AND e.psa_connection_id = r.psa_connection_id AND e.psa_product_id = r.psa_product_id
+        AND e.kind <> 'read' AND e.on_date <= r.day AND e.position < r.position
+    ORDER BY e.position DESC LIMIT 1
+) l
+WHERE r.units > l.units

@@ -6,4 +6,12 @@ FROM (
     FROM ({events}) e WHERE type <> 'PollCompleted' OR (payload ->> 'complete')::boolean
 ) read
 ORDER BY connection_id, position DESC
-{readings.upsert}
+{readings.upsert};
+
+-- The last poll of each connection that came to its end, whole or not.
+INSERT INTO reporting.last_polls ({last_polls.columns})
+SELECT DISTINCT ON (payload ->> 'connection_id') :msp_id, :generation, payload ->> 'connection_id', occurred_at,
+    (payload ->> 'complete')::boolean, (payload ->> 'subscriptions')::integer, (payload ->> 'changes')::integer
+FROM ({events}) e WHERE type = 'PollCompleted'
+ORDER BY payload ->> 'connection_id', position DESC
+{last_polls.upsert}

@@ -7,6 +7,7 @@ from services.reporting.reports.calls import API_CALLS
 from services.reporting.reports.close import CLOSE_ACTS
 from services.reporting.reports.columns import Report
 from services.reporting.reports.counts import COUNTS
+from services.reporting.reports.days import DAYS
 from services.reporting.reports.dead_letters import DEAD_LETTERS
 from services.reporting.reports.drift import DRIFT
 from services.reporting.reports.failures import FAILURES
@@ -30,6 +31,7 @@ REPORTS: dict[str, Report] = {
         PSA_CUSTOMERS,
         PSA_AGREEMENTS,
         PSA_PRODUCTS,
+        DAYS,
         COUNTS,
         LEDGER,
         DRIFT,

@@ -57,20 +57,24 @@ def slow_reader(ground: Ground, rounds: int, *, quick: bool) -> list[Measured]:
 
 
 @contextmanager
-def running(url: str, vhost: str, *names: str) -> Iterator[None]:
-    """The named processes, ready."""
+def running(url: str, vhost: str, *names: str, **more: str) -> Iterator[dict[str, int]]:
+    """The named processes, ready: {name: process id}. more: settings, without TRUEUP_."""
     with ExitStack() as stack:
+        started: dict[str, int] = {}
         for name in names:
             module, arguments = ("deploy.run_relay", ()) if name == "relay" else ("deploy.run_service", (name,))
             settings = {
                 "TRUEUP_DATABASE_URL": as_role(url, f"trueup_{name}", ROLE_PASSWORD),
                 "TRUEUP_RABBITMQ_URL": vhost,
                 "TRUEUP_LOG_LEVEL": "WARNING",
+                **{f"TRUEUP_{setting}": value for setting, value in more.items()},
             }
             part = Part(name, module, arguments, settings)
             stack.callback(part.process.kill)
             part.wait_until_ready()
-        yield
+            assert part.process.popen is not None
+            started[name] = part.process.popen.pid
+        yield started
 
 
 def _add(url: str, msps: Sequence[MspId]) -> None:

@@ -19,6 +19,8 @@ from plumbing.logs import start_logging
 log = logging.getLogger(__name__)
 STATEMENT_SECONDS = 5
 PING_SECONDS = 20.0
+# Longer than clients and proxies pause between two requests: one that is sent while the line is closed is lost to the sender.
+KEEP_ALIVE_SECONDS = 75
 USAGE = """usage: python -m gateway
 
 Serves /graphql, /export, /healthz and /metrics at TRUEUP_HOST:TRUEUP_PORT. It takes its settings from the environment:
@@ -52,6 +54,7 @@ def main(arguments: list[str]) -> int:
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=25,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws=Line,
         ws_max_size=LONGEST_BODY,
         ws_ping_interval=PING_SECONDS,

@@ -9,6 +9,7 @@ from domain.keys import MspId
 from plumbing.database import make_engine
 from services.reporting.projections import READ_MODELS
 from tests.bench.arriving import arriving, at
+from tests.bench.exporting import peak
 from tests.bench.generate import fill_logs
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import ROLE_PASSWORD, Ground
@@ -46,12 +47,13 @@ def slow_reader(ground: Ground, rounds: int, *, quick: bool) -> list[Measured]:
             late = fill_logs(engine, backlog, 5)
             engine.dispose()
             _add(url, LIVE)
-            with running(url, vhost, "reporting"), arriving(url, LIVE, RATE, 10 if quick else 60) as stream:
+            with running(url, vhost, "reporting") as pids, arriving(url, LIVE, RATE, 10 if quick else 60) as stream:
                 seconds = _until_read(url, late)
                 rising = stream.lags()
                 found.append(backlog / seconds)
                 notes = [
-                    f"the other MSPs meanwhile and after: p50 {at(0.5, rising):.2f} s, p99 {at(0.99, rising):.2f} s"
+                    f"the other MSPs meanwhile and after: p50 {at(0.5, rising):.2f} s, p99 {at(0.99, rising):.2f} s",
+                    f"reporting: {peak(pids['reporting']):.0f} MB at most",
                 ]
     return [Measured(S4, found, [RATE] * len(found), notes)]
 

@@ -16,7 +16,7 @@ from plumbing.clock import FrozenClock
 from services.reporting.queries import REPORTS, Report
 from services.reporting.sides import drop_sides, make_side, models_of
 from tests.reporting import history as h
-from tests.reporting.test_projections import HISTORIES, fresh_msp, many
+from tests.reporting.test_projections import HAPPENINGS, HISTORIES, fresh_msp, many
 
 pytestmark = pytest.mark.postgres
 PAST = [report for report in REPORTS.values() if models_of(report)]
@@ -38,7 +38,7 @@ def file_of(engine: Engine, report: Report, msp_id: MspId, now: datetime, **aske
 
 
 @settings(many, max_examples=6)
-@given(happened=HISTORIES, later=HISTORIES, data=st.data())
+@given(happened=HISTORIES, later=st.lists(HAPPENINGS, min_size=1, max_size=20), data=st.data())
 def test_an_as_of_file_is_the_one_that_was_exported_then(
     engine: Engine, happened: list[Event], later: list[Event], data: st.DataObject
 ) -> None:

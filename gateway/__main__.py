@@ -19,6 +19,8 @@ from plumbing.logs import start_logging
 log = logging.getLogger(__name__)
 STATEMENT_SECONDS = 5
 PING_SECONDS = 20.0
+# Longer than clients and proxies pause between two requests: one that is sent while the line is closed is lost to the sender.
+KEEP_ALIVE_SECONDS = 75
 USAGE = """usage: python -m gateway
 
 Serves /graphql, /export, /healthz and /metrics at TRUEUP_HOST:TRUEUP_PORT. It takes its settings from the environment:
@@ -53,6 +55,7 @@ def main(arguments: list[str]) -> int:
         forwarded_allow_ips=given.trusted_proxies.split(",") if given.trusted_proxies else [],
         lifespan="on",
         timeout_graceful_shutdown=25,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws=Line,
         ws_max_size=LONGEST_BODY,
         ws_ping_interval=PING_SECONDS,

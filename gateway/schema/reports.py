@@ -1,6 +1,7 @@
 """The reports of services.reporting -> GraphQL connections: nodes, orders, totals, and the resolvers that ask."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.schema.filters import MOST_LISTED, asked, filter_of
 from gateway.schema.groups import Grouped, groups_field
 from gateway.schema.making import SCALARS, chosen, column_enum, made_type, many, sums, value_of
 from gateway.schema.scalars import DateTime, Position, entry
-from services.reporting.queries import REPORTS, Order, Page, Question, Report, feeds, read_page
+from services.reporting.queries import REPORTS, Order, Page, Question, Report, check, feeds, read_page
 
 __all__ = ["MOST_LISTED", "report_field"]
 _OF_THE_PAGE = {"totalCount", "asOf", "totals", "edges", "pageInfo"}
@@ -128,12 +129,15 @@ def _resolver(report: Report) -> Callable[..., dict[str, Any]]:
     def resolve(_root: object, info: GraphQLResolveInfo, msp_id: str = "", **given: Any) -> dict[str, Any]:
         context: Context = info.context
         fields = chosen(info)
+        question = _question(report, given, fields) if fields.keys() & _OF_THE_PAGE else None
+        if question is not None:
+            check(report, question)
         at = past_position(context, msp_id, report.name, given.get("as_of"))
         grouped = Grouped(msp_id, asked(given.get("filter")), at)
         page = None
         with context.reading() as connection:
-            if fields.keys() & _OF_THE_PAGE:
-                page = read_page(connection, report, msp_id, _question(report, given, grouped, fields))
+            if question is not None:
+                page = read_page(connection, report, msp_id, replace(question, at=at))
             if report.model and (page is None or not page.rows):
                 context.refuse_unknown(connection, msp_id)
         return {"grouped": grouped} | (_answer(page) if page else {})
@@ -141,17 +145,16 @@ def _resolver(report: Report) -> Callable[..., dict[str, Any]]:
     return resolve
 
 
-def _question(report: Report, given: dict[str, Any], grouped: Grouped, fields: dict[str, Any]) -> Question:
+def _question(report: Report, given: dict[str, Any], fields: dict[str, Any]) -> Question:
     node = fields.get("edges", {}).get("node", {})
     columns = tuple(name for name in report.columns if to_camel_case(name) in node)
     words = {"totalCount": "total_count", "totals": "totals", "asOf": "as_of"}
     return Question(
-        filter=grouped.filter,
+        filter=asked(given.get("filter")),
         order=[
             Order(value_of(key["field"]), value_of(key["direction"]) == "desc") for key in given.get("order_by") or ()
         ],
         columns=columns or (report.identity,),
-        at=grouped.at,
         wanted=frozenset(word for field, word in words.items() if field in fields),
         **{name: given.get(name) for name in ("first", "after", "last", "before")},
     )

@@ -23,7 +23,7 @@ from services.reporting.leaks import leak_trend
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
 from services.reporting.pulse import Phase, pulse
-from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question
+from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question, check
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
@@ -58,6 +58,7 @@ __all__ = [
     "bell_kinds",
     "calls_by_endpoint",
     "calls_by_time",
+    "check",
     "close_stream",
     "dashboard",
     "door_of",

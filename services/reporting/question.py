@@ -56,6 +56,16 @@ class Question:
     at: int | None = None
 
 
+def check(report: Report, question: Question) -> None:
+    """BadQuestion when the report cannot be asked this; found without the database, so before a side is made for it."""
+    direction(question)
+    order = whole_order(report, question.order)
+    for cursor in filter(None, (question.after, question.before)):
+        cursor_values(cursor, order)
+    questions(report, question.filter)
+    known_columns(report, question.columns)
+
+
 def direction(question: Question) -> tuple[int, str | None, bool]:
     """How many rows, from which cursor, and whether backward. BadQuestion."""
     forward = question.first is not None or question.after is not None

@@ -53,6 +53,10 @@ _TYPES: dict[Kind, TypeEngine[Any]] = {
 }
 
 
+# What rows are ordered by, each with whether it falls.
+Keys = Sequence[tuple[ColumnElement[Any], bool]]
+
+
 @dataclass(frozen=True)
 class Shape:
     """All of a question but its values. cursor: which of the cursor's values there are (None: no cursor). past: whether a
@@ -91,7 +95,7 @@ def page_statement(shape: Shape) -> tuple[str, dict[str, Any]]:
         .order_by(*(k.desc() if falling else k.asc() for k, falling in keys))
         .limit(bindparam("how_many"))
     ).subquery("page")
-    about = _about(report, shape, conditions, beyond).subquery("about")
+    about = _about(report, shape, conditions, keys).subquery("about")
     placed = [(page.c[f"o_{n}"], falling) for n, (_, falling) in enumerate(keys)]
     whole = (
         select(about, page, *(sql_cast(key, Text).label(f"k_{n}") for n, (key, _) in enumerate(placed)))
@@ -102,7 +106,7 @@ def page_statement(shape: Shape) -> tuple[str, dict[str, Any]]:
     return str(compiled), dict(compiled.params)
 
 
-def _about(report: Report, shape: Shape, conditions: ColumnElement[bool], beyond: ColumnElement[bool]) -> Select[Any]:
+def _about(report: Report, shape: Shape, conditions: ColumnElement[bool], keys: Keys) -> Select[Any]:
     """One row: what is true of the filter as a whole, and whether rows stand before the page."""
     parts: list[Any] = [literal_column("1").label("one")]
     rows = select(func.count()).select_from(report.source).where(conditions)
@@ -123,8 +127,7 @@ def _about(report: Report, shape: Shape, conditions: ColumnElement[bool], beyond
         models = select(func.coalesce(func.array_agg(sides.c.model), sql_cast([], ARRAY(Text))))
         parts.append(models.where(*there).scalar_subquery().label("sides"))
     if shape.cursor is not None:
-        behind = exists(select(literal_column("1")).select_from(report.source).where(conditions, beyond.isnot(true())))
-        parts.append(behind.label("behind"))
+        parts.append(_behind(report, shape, conditions, keys).label("behind"))
     return select(*parts)
 
 
@@ -149,19 +152,46 @@ def key_of(column: Column) -> ColumnElement[Any]:
     return column.expression
 
 
-def _beyond(report: Report, shape: Shape, keys: Sequence[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]:
-    """Whether a row stands after the cursor's in the direction of reading."""
+def _behind(report: Report, shape: Shape, conditions: ColumnElement[bool], keys: Keys) -> ColumnElement[bool]:
+    """Whether a row stands at the cursor's or before it."""
     columns = [report.columns[order.name] for order in shape.order]
+    if not _is_one_comparison(columns, keys):
+        not_beyond = _beyond(report, shape, keys).isnot(true())
+        return exists(select(literal_column("1")).select_from(report.source).where(conditions, not_beyond))
+    # The nearest, by the same index: any of them would be looked for among all rows, and of the second page few are before it.
+    row, cursor = tuple_(*(key for key, _ in keys)), tuple_(*_values(shape, columns))
+    falling = keys[0][1]
+    nearest: Select[Any] = (
+        select(literal_column("1"))
+        .select_from(report.source)
+        .where(conditions, row >= cursor if falling else row <= cursor)
+        .order_by(*(key.asc() if falling else key.desc() for key, _ in keys))
+        .limit(1)
+    )
+    return nearest.scalar_subquery().is_not(None)
+
+
+def _is_one_comparison(columns: Sequence[Column], keys: Keys) -> bool:
+    """Whether rows can be compared by their whole keys, so that an index can begin right there."""
+    return len({falling for _, falling in keys}) == 1 and not any(column.nullable for column in columns)
+
+
+def _values(shape: Shape, columns: Sequence[Column]) -> list[ColumnElement[Any]]:
+    """The cursor's values."""
     given = cast(tuple[bool, ...], shape.cursor)
-    values: list[ColumnElement[Any]] = [
+    return [
         sql_cast(bindparam(f"key_{n}", type_=Text), _TYPES[column.kind]) if given[n] else null()
         for n, column in enumerate(columns)
     ]
-    directions = {falling for _, falling in keys}
-    if len(directions) == 1 and not any(column.nullable for column in columns):
-        # One comparison of whole keys: an index can begin right there.
+
+
+def _beyond(report: Report, shape: Shape, keys: Keys) -> ColumnElement[bool]:
+    """Whether a row stands after the cursor's in the direction of reading."""
+    columns = [report.columns[order.name] for order in shape.order]
+    given, values = cast(tuple[bool, ...], shape.cursor), _values(shape, columns)
+    if _is_one_comparison(columns, keys):
         row, cursor = tuple_(*(key for key, _ in keys)), tuple_(*values)
-        return row < cursor if directions == {True} else row > cursor
+        return row < cursor if keys[0][1] else row > cursor
     choices = []
     for n, (key, falling) in enumerate(keys):
         ties = [keys[m][0].is_not_distinct_from(values[m]) for m in range(n)]

@@ -13,7 +13,9 @@ from tests.bench import (
     calls,
     exporting,
     lag,
+    long_haul,
     nothing_to_do,
+    paging,
     polling,
     python_fold,
     rebuilding,
@@ -48,9 +50,11 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("S2",): scenarios.hot_link,
     ("S3",): scenarios.under_fire,
     ("S4",): lag.slow_reader,
+    ("S10",): long_haul.long_haul,
+    ("PAGES",): paging.turning,
 }
-# Twenty minutes and more: run when named, with --full, or when little is to be measured.
-LONG = {"P15"}
+# Many minutes: run when named, with --full, or when little is to be measured.
+LONG = {"P15", "S10", "PAGES"}
 IDS = list(dict.fromkeys(goal_id for ids in BENCHES for goal_id in ids))
 
 

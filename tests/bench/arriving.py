@@ -20,6 +20,7 @@ from tests.bench.life import life
 from tests.waiting import wait_for
 
 AT_ONCE = 5
+LINKS = 200
 LOOK_EVERY = 0.005
 _FOLDED = """SELECT msp_id, min(position) FROM reporting.positions
              WHERE consumer = ANY(%(consumers)s) AND msp_id = ANY(%(msps)s) GROUP BY 1 HAVING count(*) = %(how_many)s"""
@@ -28,12 +29,12 @@ _FOLDED = """SELECT msp_id, min(position) FROM reporting.positions
 class Arriving:
     """Appends to the MSPs' logs in turn, five events a commit, and watches the positions of their read models."""
 
-    def __init__(self, url: str, msps: Sequence[MspId], per_second: int, seconds: float, links: int = 200) -> None:
+    def __init__(self, url: str, msps: Sequence[MspId], per_second: int, seconds: float, look_every: float) -> None:
         self._engine: Engine = make_engine(url, "bench arriving")
-        self._msps, self._pause = msps, AT_ONCE / per_second
+        self._msps, self._pause, self._look_every = msps, AT_ONCE / per_second, look_every
         self._appends = int(seconds * per_second / AT_ONCE)
         own = -(-self._appends // len(msps)) * AT_ONCE
-        self._coming = {msp_id: iter(list(_new(seed, links, own))) for seed, msp_id in enumerate(msps)}
+        self._coming = {msp_id: iter(list(_new(seed, LINKS, own))) for seed, msp_id in enumerate(msps)}
         self._committed: dict[MspId, list[tuple[int, float]]] = defaultdict(list)
         self._lags: list[float] = []
         self._writer = threading.Thread(target=self._write)
@@ -85,7 +86,7 @@ class Arriving:
                         # A commit may be seen by others before we have noted it.
                         self._lags.append(max(0.0, now - waiting[seen[msp_id]][1]))
                         seen[msp_id] += 1
-                time.sleep(LOOK_EVERY)
+                time.sleep(self._look_every)
 
     def start(self) -> None:
         """Both threads."""
@@ -107,9 +108,11 @@ def _new(seed: int, links: int, how_many: int) -> Iterator[NewEvent]:
 
 
 @contextmanager
-def arriving(url: str, msps: Sequence[MspId], per_second: int, seconds: float) -> Iterator[Arriving]:
+def arriving(
+    url: str, msps: Sequence[MspId], per_second: int, seconds: float, look_every: float = LOOK_EVERY
+) -> Iterator[Arriving]:
     """Begun; ended when the block ends."""
-    stream = Arriving(url, msps, per_second, seconds)
+    stream = Arriving(url, msps, per_second, seconds, look_every)
     stream.start()
     try:
         yield stream

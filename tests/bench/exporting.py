@@ -27,11 +27,11 @@ def csv(ground: Ground, rounds: int, *, quick: bool) -> list[Measured]:
     with serving(ground, rows) as (url, answering):
         # One small file first: what is loaded once is not what rows take.
         _exported(answering, "&f.position=1")
-        before = _forget_peak(answering.process.pid)
+        before = forget_peak(answering.process.pid)
         ours, limits = in_turns(rounds, lambda: rows / _exported(answering), lambda: rows / _copied(url))
-        peak = _peak(answering.process.pid)
-    note = f"{before:.0f} MB before, {peak:.0f} MB at most while {rows:,} rows went out"
-    return [Measured(P11, ours, limits), Measured(S8, [max(0.0, peak - before)], [], [note])]
+        highest = peak(answering.process.pid)
+    note = f"{before:.0f} MB before, {highest:.0f} MB at most while {rows:,} rows went out"
+    return [Measured(P11, ours, limits), Measured(S8, [max(0.0, highest - before)], [], [note])]
 
 
 def _exported(answering: Answering, more: str = "") -> float:
@@ -56,12 +56,13 @@ def _copied(url: str) -> float:
         return time.perf_counter() - begun
 
 
-def _forget_peak(pid: int) -> float:
+def forget_peak(pid: int) -> float:
     """The megabytes that a process of Linux has now; from here on its peak counts anew."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return _peak(pid)
+    return peak(pid)
 
 
-def _peak(pid: int) -> float:
+def peak(pid: int) -> float:
+    """The most megabytes that it had since."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

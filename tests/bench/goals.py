@@ -56,7 +56,7 @@ class Measured:
         word = "at most" if goal.at_most else "floor"
         mark = goal.mark(self.ratio)
         head = (
-            f"{'>>' if self.below else '  '} {goal.id:<5}{goal.what}: {_figure(median(self.ours))} {goal.unit}{against}"
+            f"{'>>' if self.below else '  '} {goal.id:<6}{goal.what}: {_figure(median(self.ours))} {goal.unit}{against}"
         )
         verdict = f"= {_figure(self.ratio)}  ({word} {goal.floor:g}, stretch {goal.stretch:g})  {mark}"
         spread = "  rounds: " + ", ".join(map(_round, self.ours, self.limits or [0.0] * len(self.ours)))

@@ -38,10 +38,11 @@ ROLE_PASSWORD = "role-of-the-bench"
 
 
 class Ground:
-    """The servers of one run; databases and vhosts on them, each for one measurement."""
+    """The servers of one run; databases and vhosts on them, each for one measurement. given: the URL of a PostgreSQL that is
+    used as it is ("": our own)."""
 
-    def __init__(self, postgres_url: str = "") -> None:
-        self._given = postgres_url
+    def __init__(self, postgres_url: str = "", *, autovacuum: bool = False) -> None:
+        self.given, self._settings = postgres_url, DURABLE | ({"autovacuum": "on"} if autovacuum else {})
         self.folder = Path(tempfile.mkdtemp(prefix="trueup-bench-"))
         self.folder.chmod(0o711)
 
@@ -49,7 +50,9 @@ class Ground:
     def postgres(self) -> PostgresServer:
         """A running PostgreSQL: our own unless a URL was given."""
         server: PostgresServer = (
-            GivenPostgres(self._given) if self._given else EmbeddedPostgres(self.folder / "postgres", settings=DURABLE)
+            GivenPostgres(self.given)
+            if self.given
+            else EmbeddedPostgres(self.folder / "postgres", settings=self._settings)
         )
         server.start()
         return server
@@ -126,7 +129,7 @@ class Ground:
             self.rabbitmq.destroy()
         if "_template" in vars(self):
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._template)
-        if "postgres" in vars(self) and not self._given:
+        if "postgres" in vars(self) and not self.given:
             self.postgres.destroy()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -9,6 +9,7 @@ from domain.keys import MspId
 from plumbing.database import make_engine
 from services.reporting.projections import READ_MODELS
 from tests.bench.arriving import arriving, at
+from tests.bench.exporting import peak
 from tests.bench.generate import fill_logs
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import ROLE_PASSWORD, Ground
@@ -46,31 +47,36 @@ def slow_reader(ground: Ground, rounds: int, *, quick: bool) -> list[Measured]:
             late = fill_logs(engine, backlog, 5)
             engine.dispose()
             _add(url, LIVE)
-            with running(url, vhost, "reporting"), arriving(url, LIVE, RATE, 10 if quick else 60) as stream:
+            with running(url, vhost, "reporting") as pids, arriving(url, LIVE, RATE, 10 if quick else 60) as stream:
                 seconds = _until_read(url, late)
                 rising = stream.lags()
                 found.append(backlog / seconds)
                 notes = [
-                    f"the other MSPs meanwhile and after: p50 {at(0.5, rising):.2f} s, p99 {at(0.99, rising):.2f} s"
+                    f"the other MSPs meanwhile and after: p50 {at(0.5, rising):.2f} s, p99 {at(0.99, rising):.2f} s",
+                    f"reporting: {peak(pids['reporting']):.0f} MB at most",
                 ]
     return [Measured(S4, found, [RATE] * len(found), notes)]
 
 
 @contextmanager
-def running(url: str, vhost: str, *names: str) -> Iterator[None]:
-    """The named processes, ready."""
+def running(url: str, vhost: str, *names: str, **more: str) -> Iterator[dict[str, int]]:
+    """The named processes, ready: {name: process id}. more: settings, without TRUEUP_."""
     with ExitStack() as stack:
+        started: dict[str, int] = {}
         for name in names:
             module, arguments = ("deploy.run_relay", ()) if name == "relay" else ("deploy.run_service", (name,))
             settings = {
                 "TRUEUP_DATABASE_URL": as_role(url, f"trueup_{name}", ROLE_PASSWORD),
                 "TRUEUP_RABBITMQ_URL": vhost,
                 "TRUEUP_LOG_LEVEL": "WARNING",
+                **{f"TRUEUP_{setting}": value for setting, value in more.items()},
             }
             part = Part(name, module, arguments, settings)
             stack.callback(part.process.kill)
             part.wait_until_ready()
-        yield
+            assert part.process.popen is not None
+            started[name] = part.process.popen.pid
+        yield started
 
 
 def _add(url: str, msps: Sequence[MspId]) -> None:

@@ -18,6 +18,7 @@ from services.reporting.projections import READ_MODELS
 from services.reporting.replay import replay
 from tests.bench.append import MSP, add_log
 from tests.bench.arriving import arriving, at
+from tests.bench.exporting import peak
 from tests.bench.generate import count_changes, fill_logs
 from tests.bench.goals import Goal, Measured
 from tests.bench.ground import ROLE_PASSWORD, Ground
@@ -59,7 +60,8 @@ def year(ground: Ground, _rounds: int, *, quick: bool) -> list[Measured]:
         for what, seconds in (("appended", appended), ("folded as they came", folded), ("rebuilt", rebuilt["seconds"]))
     )
     whole = (appended + folded + rebuilt["seconds"]) * times
-    return [Measured(YEAR, [whole], [], [rates]), Measured(YEAR_SAME, [rebuilt["unequal"]])]
+    notes = [rates, f"the process that rebuilt them: {rebuilt['megabytes']:.0f} MB at most"]
+    return [Measured(YEAR, [whole], [], notes), Measured(YEAR_SAME, [rebuilt["unequal"]])]
 
 
 def hot_link(ground: Ground, rounds: int, *, quick: bool) -> list[Measured]:
@@ -84,7 +86,7 @@ def under_fire(ground: Ground, _rounds: int, *, quick: bool) -> list[Measured]:
         engine = make_engine(url, "bench", statement_seconds=600)
         (msp_id,) = fill_logs(engine, 20_000 if quick else 100_000, 1)
         catch_up_together(engine, PROJECTIONS, msp_id, Clock())
-        stack.enter_context(running(url, vhost, "relay", "reporting"))
+        pids = stack.enter_context(running(url, vhost, "relay", "reporting"))
         reader = stack.enter_context(gateway(as_role(url, "trueup_gateway", ROLE_PASSWORD), vhost, LOG_LEVEL="WARNING"))
         with arriving(url, [msp_id], 200, 10 if quick else 40) as stream:
             quiet = _read_for(reader, msp_id, _after(3 if quick else 10))
@@ -93,12 +95,14 @@ def under_fire(ground: Ground, _rounds: int, *, quick: bool) -> list[Measured]:
                 busy = _read_for(reader, msp_id, child.has_answered)
                 swapped = child.answer()
             stream.lags()
+        memory = ", ".join(f"{name} {peak(pid):.0f}" for name, pid in {**pids, "gateway": reader.process.pid}.items())
         again = replay(engine, ["all"], msp_id, swap=False, workers=1)
         engine.dispose()
     note = f"{len(busy)} pages in a rebuild of {swapped['seconds']:.1f} s, {len(quiet)} before it"
+    most = f"MB at most: {memory}, the process that rebuilt them {swapped['megabytes']:.0f}"
     missing = sum(not outcome.equal for outcome in again)
     p99 = [[at(0.99, sorted(times)) * 1000] for times in (busy, quiet)]
-    return [Measured(FIRE, *p99, [note]), Measured(FIRE_MISSED, [missing])]
+    return [Measured(FIRE, *p99, [note, most]), Measured(FIRE_MISSED, [missing])]
 
 
 def _append_each(engine: Engine, events: int) -> Sequence[float]:

@@ -78,7 +78,7 @@ def gateway(database: str, rabbitmq: str = NOWHERE, **more: str) -> Iterator[Ans
         )
         answering = Answering(f"http://127.0.0.1:{port}", process, log)
         try:
-            wait_for(lambda: is_up(answering), what="the gateway")
+            wait_for(lambda: is_up(answering), 90, what="the gateway")
             yield answering
         finally:
             answering.session.close()

@@ -218,3 +218,17 @@ def test_it_ends_when_told_to(standing: str) -> None:
     with gateway(standing) as answering:
         answering.process.terminate()
         assert wait_for(lambda: answering.process.poll() is not None, seconds=30)
+
+
+def test_a_client_that_pauses_between_two_requests_keeps_its_connection(served: Answering) -> None:
+    address = urlsplit(served.url)
+    asked = f"GET /healthz HTTP/1.1\r\nhost: {address.netloc}\r\n\r\n".encode()
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(asked)
+        assert b" 200 " in connection.recv(65536)
+        connection.settimeout(6)  # longer than a server that is not told otherwise waits
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+
+        connection.sendall(asked)
+        assert b" 200 " in connection.recv(65536)

@@ -1,51 +1,33 @@
-"""A client that knows nothing but the schema turns the pages of 20,000 rows, either way, while rows are added."""
+"""A client that knows nothing but the text of the schema turns the pages of 20,000 rows, either way, while rows are added."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from graphql import GraphQLObjectType, GraphQLScalarType, build_schema, get_named_type
 from sqlalchemy import Engine
 
 from domain.keys import MspId
 from tests.gateway.serving import Answering, gateway
+from tests.gateway.turning import SCHEMA, paged_reports
 from tests.msps import add_msp
 from tests.reporting import history as h
 from tests.servers import role_url
 
 pytestmark = [pytest.mark.postgres]
 ROWS = 20_000
-SCHEMA = build_schema((Path(__file__).parents[2] / "gateway" / "schema.graphql").read_text("utf-8"))
+REPORTS = paged_reports(SCHEMA.read_text("utf-8"))
 
 
-def query_of(report: str) -> str:
-    """Every plain column of the report's rows, with what it takes to turn pages, as the schema describes them."""
-    field = SCHEMA.query_type.fields[report]
-    node = get_named_type(get_named_type(get_named_type(field.type).fields["edges"].type).fields["node"].type)
-    assert isinstance(node, GraphQLObjectType)
-    columns = [name for name, each in node.fields.items() if isinstance(get_named_type(each.type), GraphQLScalarType)]
-    assert {"first", "after", "last", "before"} <= field.args.keys()
-    return f"""query($msp: String!, $first: Int, $after: String, $last: Int, $before: String) {{
-        {report}(mspId: $msp, first: $first, after: $after, last: $last, before: $before) {{
-          edges {{ cursor node {{ {" ".join(columns)} }} }}
-          pageInfo {{ hasNextPage endCursor hasPreviousPage startCursor }} }} }}"""
-
-
-def turned(answering: Answering, msp_id: str, between: Callable[[], None], *, backward: bool) -> list[str]:
-    """The keys of all rows in the order in which they were met, page by page."""
-    query, met, where = query_of("subscriptions"), [], {"last": 100} if backward else {"first": 100}
-    while True:
-        page = answering.data(query, msp=msp_id, **where)["subscriptions"]
-        keys = [edge["node"]["resourceKey"] for edge in page["edges"]]
-        met += reversed(keys) if backward else keys
-        about = page["pageInfo"]
-        if not about["hasPreviousPage" if backward else "hasNextPage"]:
-            return met
-        where = (
-            {"last": 100, "before": about["startCursor"]} if backward else {"first": 100, "after": about["endCursor"]}
-        )
-        if len(met) % 400 == 0:
+def turned(
+    answering: Answering, msp_id: str, between: Callable[[], object] = lambda: None, *, backward: bool
+) -> list[str]:
+    """The keys of all rows in the order in which they were met; between: called after every fourth page."""
+    met: list[str] = []
+    pages = REPORTS["subscriptions"]().turn(answering.data, msp_id, backward=backward)
+    for number, rows in enumerate(pages, 1):
+        met += [row["resourceKey"] for row in rows]
+        if number % 4 == 0:
             between()
+    return met
 
 
 @pytest.fixture
@@ -84,3 +66,14 @@ def test_no_row_is_met_twice_or_missed_while_rows_are_added(
     assert there <= set(met) <= there | set(added)
     assert len(added) >= ROWS // 400 - 1
     assert set(met) & set(added), "some were added ahead of the reader, and met"
+
+
+def test_read_backward_the_rows_are_those_read_forward_in_reverse(answering: Answering, many: MspId) -> None:
+    assert turned(answering, many, backward=True) == turned(answering, many, backward=False)[::-1]
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_the_schema_alone_says_how_the_pages_of_a_report_are_asked_for(served: Answering, report: str) -> None:
+    ways = [list(REPORTS[report]().turn(served.data, "acme", backward=way, at_once=1)) for way in (False, True)]
+
+    assert ways[0] == ways[1][::-1]

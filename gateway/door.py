@@ -18,8 +18,8 @@ from starlette.requests import HTTPConnection
 from gateway.errors import Refusal
 from gateway.people import api_keys, sessions
 from gateway.people.callers import NOBODY, OPERATOR, Caller
+from gateway.people.devices import DEVICE_KEPT
 from gateway.people.sessions import Place
-from gateway.people.sign_in import DEVICE_KEPT
 from plumbing.clock import Clock
 
 SHORTEST_TOKEN = 16

@@ -4,12 +4,13 @@ Only the token's hash is kept. The link leads to a page of this installation's o
 browsers send to nobody.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
 from gateway.errors import Refusal
-from gateway.people import sessions
+from gateway.people import devices, sessions
 from gateway.people.passwords import hashed, refuse_weak
 from gateway.people.tokens import hash_of, new_token
 from plumbing.clock import Clock
@@ -30,9 +31,18 @@ def new_link(connection: Connection, user_id: str, lasts: timedelta, now: dateti
     return token
 
 
-def choose_password(engine: Engine, clock: Clock, token: str, password: str) -> str:
-    """The e-mail of the user whose password is now this one; all its sessions end. Of two who use a link at once one wins.
-    Refusal LINK_REFUSED, WEAK_PASSWORD."""
+@dataclass(frozen=True)
+class Chosen:
+    """Whose password was chosen, and the token of a device of the user: whoever holds the link can read its mail, so
+    however many tries strangers have made, the next sign-in here is not held up by them."""
+
+    email: str
+    device: str
+
+
+def choose_password(engine: Engine, clock: Clock, token: str, password: str) -> Chosen:
+    """The user's password is now this one; all its sessions end. Of two who use a link at once one wins. Refusal
+    LINK_REFUSED, WEAK_PASSWORD."""
     values = {"hash": hash_of(token), "now": clock.now()}
     wanted = """SELECT u.user_id, u.email, u.name FROM people.links l JOIN people.users u USING (user_id)
                 WHERE l.link_hash = :hash AND l.ends_at > :now"""
@@ -49,7 +59,7 @@ def choose_password(engine: Engine, clock: Clock, token: str, password: str) -> 
             raise _refused()
         set_password(connection, user.user_id, password_hash, clock.now())
         sessions.end(connection, user.user_id)
-    return str(user.email)
+        return Chosen(user.email, devices.new_device(connection, user.user_id, clock.now()))
 
 
 def set_password(connection: Connection, user_id: str, password_hash: str, now: datetime) -> None:

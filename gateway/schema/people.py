@@ -364,8 +364,9 @@ class PeopleMutations:
     ) -> dict[str, Any]:
         """Then one signs in with it."""
         context: Context = info.context
-        email = choose_password(context.engine, context.clock, token, new_password)
-        context.post.send_if_set_up(email, "Your Trueup password was changed", _CHANGED)
+        chosen = choose_password(context.engine, context.clock, token, new_password)
+        context.visit.new_cookies[DEVICE_COOKIE] = chosen.device
+        context.post.send_if_set_up(chosen.email, "Your Trueup password was changed", _CHANGED)
         return {"ok": True}
 
     @staticmethod

@@ -7,6 +7,7 @@ import pytest
 import requests
 from sqlalchemy import Engine, text
 
+from deploy.migrations.rights import ROLES
 from domain.keys import MspId
 from gateway.people import links, tries
 from gateway.people.first_password import set_first_password
@@ -299,3 +300,14 @@ def test_the_installations_token_opens_all_and_is_no_user(own: Answering) -> Non
     assert own.refusal(ME)["code"] == "UNAUTHENTICATED"
     wrong = own.post(ME, headers={"authorization": f"Bearer {TOKEN}x"})
     assert wrong.status_code == 401
+
+
+def test_no_service_can_read_who_comes_in(engine: Engine) -> None:
+    with engine.connect() as connection:
+        may = {
+            role
+            for role in ROLES
+            if connection.scalar(text("SELECT has_schema_privilege(:r, 'people', 'USAGE')"), {"r": role})
+        }
+
+    assert may == {"trueup_gateway"}

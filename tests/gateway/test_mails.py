@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from domain.keys import MspId
 from gateway.people.permissions import Role
 from tests.gateway.browser import ME, PASSWORD, SIGN_IN, Browser, add_user
+from tests.gateway.people.test_signing_in import ANOTHER, FORGOTTEN, MARA, RESET
+from tests.gateway.people.test_users import INVITE, SEND_LINK, refusal
 from tests.gateway.serving import Answering, gateway
-from tests.gateway.test_signing_in import ANOTHER, FORGOTTEN, MARA, RESET
-from tests.gateway.test_users import INVITE, SEND_LINK, refusal
 from tests.msps import add_msp
 from tests.reporting.receiving import Mailbox, mailbox
 from tests.servers import role_url

@@ -48,6 +48,7 @@ SETTINGS = OutsideSettings(
     database_url="",
     rabbitmq_url="",
     private_key=PRIVATE_KEY,
+    private_addresses=True,
     http_connect_seconds=Decimal(2),
     http_read_seconds=Decimal(1),
     http_total_seconds=Decimal(2),

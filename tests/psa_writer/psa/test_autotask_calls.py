@@ -17,6 +17,7 @@ from plumbing.clock import FrozenClock
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
 from services.psa_writer.psa.port import AdjustmentOrder, Applied, PsaFailure, Refused, Unknown
 from tests.psa_writer.psa.wire import (
+    INSIDE,
     PASSWORD,
     QUICK,
     TRACKING,
@@ -252,7 +253,9 @@ def test_a_refused_connection_is_unreachable_and_certainly_not_applied(act):
 
 @pytest.mark.parametrize("act", [create, read])
 def test_a_name_that_does_not_resolve_is_unreachable(act):
-    client = AutotaskSoap(account("http://autotask.invalid/atws.asmx"), no_limit, FrozenClock(datetime.now(UTC)), QUICK)
+    client = AutotaskSoap(
+        account("http://autotask.invalid/atws.asmx"), no_limit, FrozenClock(datetime.now(UTC)), QUICK, way=INSIDE
+    )
 
     with pytest.raises(PsaFailure) as failed:
         act(client)

@@ -53,7 +53,7 @@ def _is_odd_number(host: str) -> bool:
     """Whether the host is a number that one library reads as an IPv4 address and another as a name: 2130706433, 0177.0.0.1,
     0x7f.1, 127.1 (the WHATWG URL standard, "ends in a number")."""
     last = host.rpartition(".")[2]
-    if not (last.isdigit() or last.startswith("0x")):
+    if ":" in host or not (last.isdigit() or last.startswith("0x")):
         return False
     try:
         IPv4Address(host)

@@ -65,6 +65,7 @@ class Writing:
     clock: FrozenClock = field(default_factory=lambda: FrozenClock(NOON))
     pauses: list[float] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
+    settings: OutsideSettings = SETTINGS
 
     def __post_init__(self) -> None:
         self.world = World(self.engine, self.msp_id)
@@ -73,7 +74,7 @@ class Writing:
 
     def writer(self, **changes: Any) -> Writer:
         """A writer of its own: another replica."""
-        opened = opener(self.engine, self.clock, SETTINGS, self.calls)
+        opened = opener(self.engine, self.clock, self.settings, self.calls)
         return Writer(self.engine, self.clock, opened, self.pauses.append, **changes)
 
     def add_agreement(

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from deploy.sandbox.serving import CutOff, Hang, Trickle
 from domain.keys import PsaAgreementId, PsaProductId
 from plumbing.clock import FrozenClock
+from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
 from services.psa_writer.psa.port import AdjustmentOrder, Applied, PsaFailure, Refused, Unknown
 from tests.psa_writer.psa.wire import (
@@ -501,6 +502,19 @@ def test_a_zone_that_leads_away_from_autotask_gets_no_password(url: str):
 
     assert failed.value.kind == "malformed"
     assert wire.signed_in() == []
+
+
+@pytest.mark.parametrize("act", [create, read])
+def test_an_address_that_leads_inside_is_not_called_and_says_what_to_change(act):
+    wire = always(xml(CREATED))
+
+    with autotask(wire, way=WayOut(private_addresses=False)) as client, pytest.raises(PsaFailure) as failed:
+        act(client)
+
+    assert failed.value.kind == "unreachable"
+    assert "only https addresses are called" in str(failed.value)
+    assert "Check the address of Autotask's web service in the connection" in failed.value.fix
+    assert wire.asked == []
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,17 @@ def no_limit(_entity: str) -> nullcontext[None]:
 
 @contextmanager
 def autotask(
-    wire: Wire, limiter: Limiter = no_limit, limits: Limits = QUICK, clock: FrozenClock | None = None
+    wire: Wire,
+    limiter: Limiter = no_limit,
+    limits: Limits = QUICK,
+    clock: FrozenClock | None = None,
+    way: WayOut = INSIDE,
 ) -> Iterator[AutotaskSoap]:
     """Our client, connected to the wire."""
     with serving(wire) as base:
         wire.base = base
         clock = clock or FrozenClock(datetime(2026, 8, 14, 12, tzinfo=UTC))
-        with closing(AutotaskSoap(account(f"{base}/first"), limiter, clock, limits, way=INSIDE)) as client:
+        with closing(AutotaskSoap(account(f"{base}/first"), limiter, clock, limits, way=way)) as client:
             yield client
 
 

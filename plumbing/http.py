@@ -203,7 +203,7 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
     """Whether the connection was never made, so that nothing can have been sent."""
     cause: BaseException | None = error.args[0] if error.args and isinstance(error.args[0], BaseException) else None
     reason = getattr(cause, "reason", cause)
-    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
+    return type(reason).__name__ in {"NewConnectionError", "ConnectTimeoutError"}
 
 
 def _plainly(error: Exception) -> str:

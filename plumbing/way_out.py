@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import create_connection
 
 from plumbing.addresses import PrivateAddress, is_public, refuse_url
@@ -84,8 +84,6 @@ class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         try:
             return self._way.connect(self.host, self.port, self.timeout, socket_options=self.socket_options)
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
             raise ConnectTimeoutError(self, f"it took too long to connect to {self.host}") from error
         except OSError as error:

@@ -297,6 +297,15 @@ def test_an_address_that_does_not_answer_gives_way_to_the_next(hook: Hook) -> No
     assert edge.dialled == [(PUBLIC, 443), (PUBLIC_TOO, 443)]
 
 
+def test_an_address_that_does_not_answer_in_time_got_nothing() -> None:
+    def dial(*_: Any, **__: Any) -> socket.socket:
+        raise TimeoutError
+
+    failure = refused(WayOut(private_addresses=False, resolve=lambda *_: [PUBLIC], dial=dial), HOOK)
+
+    assert (failure.kind, failure.sent, failure.message) == ("unreachable", False, "it took too long to connect")
+
+
 def test_an_installation_that_allows_them_calls_private_addresses(hook: Hook) -> None:
     edge = Edge(hook.port, [["10.0.0.1"]])
 

@@ -7,9 +7,11 @@ from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from starlette.responses import Response
+from urllib3.util.connection import create_connection
 
 from deploy.sandbox.serving import CutOff, Hang, Trickle
 from domain.keys import PsaAgreementId, PsaProductId
@@ -515,6 +517,19 @@ def test_an_address_that_leads_inside_is_not_called_and_says_what_to_change(act)
     assert "only https addresses are called" in str(failed.value)
     assert "Check the address of Autotask's web service in the connection" in failed.value.fix
     assert wire.asked == []
+
+
+def test_a_create_leaves_by_the_same_way_on_its_connection_of_its_own():
+    dialled = []
+
+    def dial(place: tuple[str, int], *given: Any, **more: Any) -> socket.socket:
+        dialled.append(place)
+        return create_connection(place, *given, **more)
+
+    with autotask(always(xml(CREATED)), way=replace(INSIDE, dial=dial)) as client:
+        create(client)
+
+    assert len(dialled) == 2  # the zone, the create
 
 
 @pytest.mark.parametrize(

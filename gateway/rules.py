@@ -3,6 +3,7 @@
 A webhook's secret is sealed here for the reporting service and never stands anywhere else.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -14,10 +15,10 @@ from domain.events import Event, NotificationRuleRemoved, NotificationRuleSaved
 from domain.keys import ConnectionId, MspId
 from domain.notifications import SECRET, BadRule, Rule, signing_key
 from plumbing import event_log
-from plumbing.addresses import PrivateAddress, refuse_private
 from plumbing.clock import Clock
 from plumbing.logs import correlation_id
 from plumbing.secrets import seal
+from plumbing.way_out import WayOut
 
 
 class NoSuchRule(LookupError):
@@ -39,7 +40,8 @@ class Rules:
         """The id of the rule, made or changed; a secret that is not given stays. BadRule, NoSuchRule, PrivateAddress."""
         rule.check()
         if rule.channel == "webhook" and not self.private_addresses:
-            _refuse_private(rule.target)
+            with suppress(OSError):  # its name is not known now: every sending looks again
+                WayOut(private_addresses=False).look(rule.target)
         made_id = uuid5(NAMESPACE_URL, f"trueup:{msp_id}/rule/{operation_id}").hex
         with self.engine.begin() as connection:
             _one_at_a_time(connection, msp_id)
@@ -172,12 +174,3 @@ def _one_at_a_time(connection: Connection, msp_id: MspId) -> None:
     connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7429))"), {"key": f"{msp_id}/notification-rules"}
     )
-
-
-def _refuse_private(url: str) -> None:
-    try:
-        refuse_private(url)
-    except PrivateAddress:
-        raise
-    except OSError:
-        return  # its name is not known now: every sending looks again

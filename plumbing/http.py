@@ -2,7 +2,8 @@
 
 Never retries, never follows a redirect, never waits longer than told, never takes more bytes than told. The kinds:
 unreachable (no or broken connection, time-out, 502, 503, 504), rate_limited (429), unauthorised (401), forbidden (403),
-malformed (an answer that is not what the API speaks) and rejected (any other status of 400 and above).
+malformed (an answer that is not what the API speaks), address (the URL may not be called; nothing was sent) and rejected (any
+other status of 400 and above).
 """
 
 import time
@@ -17,8 +18,10 @@ from eventlet.patcher import is_monkey_patched
 from eventlet.timeout import Timeout
 from urllib3.exceptions import DecodeError, HTTPError
 
-from plumbing import metrics
+from plumbing import metrics, way_out
+from plumbing.addresses import PrivateAddress
 from plumbing.clock import Clock
+from plumbing.way_out import WayOut
 
 LARGEST_ANSWER = 64 * 2**20
 USER_AGENT = "Trueup/0.1"
@@ -77,12 +80,11 @@ class OutsideFailure(Exception):
 
 
 class Http:
-    """A keep-alive session with one outside API. api: its name in metrics."""
+    """A keep-alive session with one outside API. api: its name in metrics; way: how its requests leave."""
 
-    def __init__(self, api: str, limits: Limits, clock: Clock) -> None:
+    def __init__(self, api: str, limits: Limits, clock: Clock, way: WayOut) -> None:
         self._api, self._limits, self._clock = api, limits, clock
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = way_out.session(way)
         self._session.headers.update({"User-Agent": USER_AGENT})
 
     def call(
@@ -125,6 +127,8 @@ class Http:
                 stream=True,
                 **request,
             )
+        except PrivateAddress as error:
+            raise OutsideFailure("address", str(error), sent=False) from error
         except requests.exceptions.ConnectTimeout as error:
             raise OutsideFailure("unreachable", "it took too long to connect", sent=False) from error
         except requests.exceptions.ReadTimeout as error:
@@ -199,7 +203,7 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
     """Whether the connection was never made, so that nothing can have been sent."""
     cause: BaseException | None = error.args[0] if error.args and isinstance(error.args[0], BaseException) else None
     reason = getattr(cause, "reason", cause)
-    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
+    return type(reason).__name__ in {"NewConnectionError", "ConnectTimeoutError"}
 
 
 def _plainly(error: Exception) -> str:

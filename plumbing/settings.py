@@ -78,6 +78,9 @@ class OutsideSettings(Settings):
     """What the processes that call an outside API need as well."""
 
     private_key: str = setting(secret=True, help="opens the connection secrets sealed for this service (base64)")
+    private_addresses: bool = setting(
+        default=False, help="whether connections may lead to http and private addresses (sandbox only)"
+    )
     http_connect_seconds: Decimal = setting(Decimal(10), help="longest wait for a connection to an outside API")
     http_read_seconds: Decimal = setting(Decimal(120), help="longest silence of an outside API")
     http_total_seconds: Decimal = setting(Decimal(300), help="longest time for one call to an outside API")

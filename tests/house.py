@@ -91,7 +91,7 @@ class House:
         if name == "psa_writer":
             environment |= SHORT_WAITS
         if name in self.keys:
-            environment["TRUEUP_PRIVATE_KEY"] = self.keys[name][0]
+            environment |= {"TRUEUP_PRIVATE_KEY": self.keys[name][0], "TRUEUP_PRIVATE_ADDRESSES": "true"}
         module, arguments = ("deploy.run_relay", ()) if name == "relay" else ("deploy.run_service", (name,))
         key = f"{name}-{replica}"
         if key in self.parts:

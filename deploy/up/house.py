@@ -60,8 +60,9 @@ def _service_parts(folder: Folder, site: Site, database_url: str, rabbitmq_url: 
             settings["TRUEUP_GATEWAY_TOKEN"] = site.secrets["token"]
             settings["TRUEUP_REPORTING_PUBLIC_KEY"] = site.secrets["reporting_public_key"]
             settings["TRUEUP_PUBLIC_URL"] = site.address("gateway")
-        if site.sandbox and name in ("gateway", "reporting"):
+        if site.sandbox and name in ("poller", "psa_writer", "reporting", "gateway"):
             settings["TRUEUP_PRIVATE_ADDRESSES"] = "true"
+        if site.sandbox and name in ("reporting", "gateway"):
             settings["TRUEUP_SMTP_URL"] = f"smtp://127.0.0.1:{site.ports['mailbox_smtp']}"
         yield Part(name, (sys.executable, "-m", *command), settings, site.address(name), "/healthz")
 

@@ -11,6 +11,7 @@ _LONG_PAUSE = timedelta(minutes=15)
 
 _FIXES = {
     "unreachable": "Check the gateway URL, and whether the marketplace is up; the poll is tried again by itself.",
+    "address": "Correct the gateway URL; the poll is tried again by itself.",
     "rate_limited": "Nothing: polling goes on by itself. If it happens often, lower calls_per_minute of the connection.",
     "quota": "Nothing: polling goes on when the day is over. If it happens often, ask for a larger quota or poll less often.",
     "unauthorised": "Check user, password, secret (subscription key) and that the API user is active, then save the connection.",

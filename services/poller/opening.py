@@ -12,6 +12,7 @@ from plumbing.http import Http, Limits
 from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
 from plumbing.setup import OutsideConnection
+from plumbing.way_out import WayOut
 from services.poller.sources.simple_api import Access, SimpleApi
 
 DAY_SECONDS = 86_400
@@ -48,7 +49,7 @@ def opened(
     limits = Limits(
         float(settings.http_connect_seconds), float(settings.http_read_seconds), float(settings.http_total_seconds)
     )
-    http = Http("odin", limits, clock)
+    http = Http("odin", limits, clock, WayOut(settings.private_addresses))
     try:
         yield SimpleApi(access, http, budget, clock, deadline, counting)
     finally:

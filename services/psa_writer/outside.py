@@ -15,6 +15,7 @@ from plumbing.http import Limits
 from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
 from plumbing.setup import OutsideConnection
+from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_door import FIRST_ADDRESS, AutotaskAccount
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
 from services.psa_writer.psa.port import Psa, PsaFailure
@@ -130,4 +131,5 @@ def _open(engine: Engine, clock: Clock, settings: OutsideSettings, calls: Calls,
     limits = Limits(float(settings.http_connect_seconds), float(settings.http_read_seconds), total)
     longest = float(given.get("longest_execution_seconds", 300))
     counting = calls.through(outside.msp_id, outside.connection_id)
-    return _Opened(AutotaskSoap(account, gate, clock, limits, longest, counting), gate)
+    way = WayOut(settings.private_addresses)
+    return _Opened(AutotaskSoap(account, gate, clock, limits, longest, counting, way=way), gate)

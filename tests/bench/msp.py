@@ -97,7 +97,8 @@ def msp_at_work(
     logging.getLogger().setLevel(logging.ERROR)
     clock, engine = Clock(), make_engine(url, "bench")
     settings = {
-        name: OutsideSettings(database_url=url, rabbitmq_url="", private_key=key) for name, key in private_keys.items()
+        name: OutsideSettings(database_url=url, rabbitmq_url="", private_key=key, private_addresses=True)
+        for name, key in private_keys.items()
     }
     _set_up(SetUp(engine, clock, "bench"), odin, psa, private_keys, poll_seconds)
     writer = Writer(engine, clock, opener(engine, clock, settings["psa_writer"], Calls()), lambda _: None)

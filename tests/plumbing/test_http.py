@@ -12,6 +12,7 @@ import pytest
 from deploy.servers.ports import free_port
 from plumbing.clock import FrozenClock
 from plumbing.http import Http, Limits, OutsideFailure
+from plumbing.way_out import WayOut
 
 CLOCK = FrozenClock(datetime(2026, 7, 11, 14, 1, tzinfo=UTC))
 LIMITS = Limits(connect=1, read=1, total=2, largest=100_000)
@@ -61,7 +62,7 @@ def answer(status: int, body: bytes, **headers: str) -> Behaviour:
 
 
 def call(url: str) -> bytes:
-    http_session = Http("test", LIMITS, CLOCK)
+    http_session = Http("test", LIMITS, CLOCK, WayOut(private_addresses=True))
     try:
         return http_session.call("GET", url, endpoint="GET /x").body
     finally:

@@ -138,6 +138,7 @@ def desk_for(
 def poller_settings(database: str, **more: Any) -> OutsideSettings:
     """The settings of a poller that gives up quickly."""
     patience = {
+        "private_addresses": True,
         "http_connect_seconds": Decimal(2),
         "http_read_seconds": Decimal("0.6"),
         "http_total_seconds": Decimal(2),

@@ -17,6 +17,7 @@ from plumbing.calls import uncounted
 from plumbing.clock import Clock
 from plumbing.database import make_engine
 from plumbing.http import Http, Limits, OutsideFailure
+from plumbing.way_out import WayOut
 from services.poller.sources.simple_api import Access, QuotaSpent, SimpleApi
 from tests.poller.desk import hurried
 
@@ -44,7 +45,7 @@ def saying(engine: Engine, answer: Callable[[], Response], deadline: float = 1e1
     app = Starlette(routes=[Route("/m/token", token, methods=["POST"]), Route("/m/{path:path}", read)])
     clock = Clock()
     with serving(app) as address:
-        http = Http("odin", Limits(2, 2, 4), clock)
+        http = Http("odin", Limits(2, 2, 4), clock, WayOut(private_addresses=True))
         budget = Budget(engine, "acme/odin", [Window(1000, 60), Window(10_000, 86_400)], clock)
         yield SimpleApi(Access(f"{address}/m", "u", "p", "k", "us"), http, budget, clock, deadline, uncounted)
         http.close()

@@ -1,5 +1,6 @@
 """Trying a connection: each step with its time, and for the one that fails what happened and what to do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -133,3 +134,17 @@ def test_no_secret_and_no_contact_is_logged_or_stored(
         assert secret not in said
         assert secret not in kept
     assert "a8n-" in said
+
+
+def test_a_gateway_url_that_leads_inside_is_not_called_and_says_what_to_change(desk: Desk, odin: OdinAccount) -> None:
+    # given
+    closed = replace(desk.house, settings=replace(desk.house.settings, private_addresses=False))
+
+    # when
+    steps = tried(replace(desk, house=closed))
+
+    # then
+    assert [(step["step"], step["ok"]) for step in steps] == [("set-up", True), ("sign-in", False)]
+    assert steps[-1]["message"].startswith("address: only https addresses are called")
+    assert "Correct the gateway URL" in steps[-1]["fix"]
+    assert not odin.calls

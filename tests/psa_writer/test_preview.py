@@ -1,5 +1,6 @@
 """preview: what would be posted and for how much money, without posting it."""
 
+from dataclasses import replace
 from datetime import date
 
 from services.psa_writer.preview import preview
@@ -49,6 +50,15 @@ def test_a_preview_of_a_psa_that_cannot_be_read_says_so(writing: Writing) -> Non
     [row] = ask(writing, (line, 12))
 
     assert row["hindrance"]["code"] == "unreachable"
+
+
+def test_a_psa_inside_the_own_network_is_not_asked_where_that_is_not_allowed(writing: Writing) -> None:
+    line = writing.add_product(5)
+    writing.settings = replace(writing.settings, private_addresses=False)
+
+    [row] = ask(writing, (line, 12))
+
+    assert (row["hindrance"]["code"], "only https" in row["hindrance"]["message"]) == ("unreachable", True)
 
 
 def test_a_preview_and_the_post_agree(writing: Writing) -> None:

@@ -49,6 +49,7 @@ SETTINGS = OutsideSettings(
     database_url="",
     rabbitmq_url="",
     private_key=PRIVATE_KEY,
+    private_addresses=True,
     http_connect_seconds=Decimal(2),
     http_read_seconds=Decimal(1),
     http_total_seconds=Decimal(2),
@@ -65,6 +66,7 @@ class Writing:
     clock: FrozenClock = field(default_factory=lambda: FrozenClock(NOON))
     pauses: list[float] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
+    settings: OutsideSettings = SETTINGS
 
     def __post_init__(self) -> None:
         self.world = World(self.engine, self.msp_id)
@@ -73,7 +75,7 @@ class Writing:
 
     def writer(self, **changes: Any) -> Writer:
         """A writer of its own: another replica."""
-        opened = opener(self.engine, self.clock, SETTINGS, self.calls)
+        opened = opener(self.engine, self.clock, self.settings, self.calls)
         return Writer(self.engine, self.clock, opened, self.pauses.append, **changes)
 
     def add_agreement(

@@ -72,6 +72,7 @@ def dying_writer(house: House, step: str) -> Part:
         "TRUEUP_DATABASE_URL": role_url(house.url, "trueup_psa_writer"),
         "TRUEUP_RABBITMQ_URL": house.rabbitmq_url,
         "TRUEUP_PRIVATE_KEY": house.keys["psa_writer"][0],
+        "TRUEUP_PRIVATE_ADDRESSES": "true",
         "TRUEUP_SWEEP_SECONDS": "1",
     }
     part = Part(f"writer dying at {step}", "tests.reliability.dying_writer", (step,), environment)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from plumbing.calls import Counting
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits, OutsideFailure
+from plumbing.way_out import WayOut
 from services.psa_writer.psa import autotask_errors as errors
 from services.psa_writer.psa.autotask_replies import REFUSED as REFUSED_CODE
 from services.psa_writer.psa.autotask_replies import SUCCESS, BadReply, Fault, read_fault, read_reply, read_zone
@@ -67,10 +68,11 @@ class Door:
         clock: Clock,
         limits: Limits,
         counting: Counting,
+        way: WayOut,
     ) -> None:
         self._account, self._requests, self._limiter, self._counting = account, requests, limiter, counting
-        self._clock, self._limits = clock, limits
-        self._http = Http("autotask", limits, clock)
+        self._clock, self._limits, self._way = clock, limits, way
+        self._http = Http("autotask", limits, clock, way)
         self._zone: tuple[str, datetime] | None = None
         credentials = f"{account.user.strip()}:{account.password}".encode()
         self._authorization = f"Basic {b64encode(credentials).decode('ascii')}"
@@ -99,7 +101,7 @@ class Door:
         kept one that the server is just closing would leave the outcome unknown for nothing.
         """
         try:
-            with closing(Http("autotask", self._limits, self._clock)) as http:
+            with closing(Http("autotask", self._limits, self._clock, self._way)) as http:
                 return _create_outcome(self._signed_in(request, http), sent)
         except OutsideFailure as failure:
             fault = _told(failure)
@@ -233,6 +235,8 @@ def _outside(failure: OutsideFailure) -> PsaFailure:
         return PsaFailure("rate_limited", message, errors.USAGE_FIX, failure.retry_after)
     if failure.kind == "malformed":
         return PsaFailure("malformed", message, _FOREIGN_FIX)
+    if failure.kind == "address":
+        return PsaFailure("unreachable", message, _ADDRESS_FIX)
     if failure.kind == "unreachable" or (failure.status or 0) >= 500:
         return PsaFailure("unreachable", message, _OUTAGE_FIX, failure.retry_after)
     return PsaFailure("rejected", message, _ADDRESS_FIX)

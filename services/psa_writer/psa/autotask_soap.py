@@ -8,6 +8,7 @@ from domain.keys import PsaAgreementId, PsaProductId
 from plumbing.calls import Counting, uncounted
 from plumbing.clock import Clock
 from plumbing.http import Limits
+from plumbing.way_out import WayOut
 from services.psa_writer.psa import autotask_errors as errors
 from services.psa_writer.psa import autotask_rows as rows
 from services.psa_writer.psa.autotask_catalogue import Catalogue
@@ -54,9 +55,11 @@ class AutotaskSoap:
         limits: Limits | None = None,
         longest_execution: float = LONGEST_EXECUTION,
         counting: Counting = uncounted,
+        *,
+        way: WayOut,
     ) -> None:
         self._requests = Requests(account.tracking_identifier)
-        self._door = Door(account, self._requests, limiter, clock, limits or Limits(), counting)
+        self._door = Door(account, self._requests, limiter, clock, limits or Limits(), counting, way)
         self._pages = Pages(self._door, self._requests)
         self._catalogue = Catalogue(self._pages, account.currency)
         self._longest_execution = longest_execution

@@ -21,6 +21,7 @@ from plumbing import mail
 from plumbing.house import House
 from plumbing.secrets import NotForUs, unseal
 from plumbing.undelivered import Undelivered
+from plumbing.way_out import WayOut
 from services.reporting.notifying import webhook
 from services.reporting.notifying.settings import ReportingSettings
 
@@ -131,7 +132,7 @@ class Sender:
             row.body,
             secret,
             self.house.clock,
-            private_addresses=settings.private_addresses,
+            WayOut(settings.private_addresses),
         )
 
     def _record_failure(self, row: Row[Any], said: str) -> str:

@@ -11,26 +11,19 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from domain.notifications import signing_key
-from plumbing.addresses import PrivateAddress, refuse_private
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits, OutsideFailure
 from plumbing.undelivered import Undelivered
+from plumbing.way_out import WayOut
 
 LIMITS = Limits(connect=5, read=10, total=15, largest=64 * 1024)
 
 
-def post(url: str, delivery_id: str, body: str, secret: str, clock: Clock, *, private_addresses: bool) -> str:
+def post(url: str, delivery_id: str, body: str, secret: str, clock: Clock, way: WayOut) -> str:
     """What came back, in words. Undelivered."""
-    if not private_addresses:
-        try:
-            refuse_private(url)
-        except PrivateAddress as fault:
-            raise Undelivered(str(fault)) from fault
-        except OSError as fault:
-            raise Undelivered(f"the host's name is not known: {fault}") from fault
     headers = {"Content-Type": "application/json", **signed(delivery_id, clock.now(), body, secret)}
     # A session of its own: nothing that one receiver sets, such as a cookie, reaches another.
-    http = Http("webhook", LIMITS, clock)
+    http = Http("webhook", LIMITS, clock, way)
     try:
         answer = http.call("POST", url, endpoint="POST", headers=headers, body=body.encode())
     except OutsideFailure as fault:
@@ -42,7 +35,7 @@ def post(url: str, delivery_id: str, body: str, secret: str, clock: Clock, *, pr
 
 def _plainly(fault: OutsideFailure) -> str:
     """Without what a library says of it: that would tell the path of the URL, which may hold a secret."""
-    if fault.status is not None:
+    if fault.status is not None or fault.kind == "address":
         return fault.message
     if fault.kind == "malformed":
         return "what it answered is no HTTP"

@@ -17,7 +17,7 @@ from services.psa_writer.psa.autotask_door import AutotaskAccount
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
 from services.psa_writer.psa.port import AdjustmentOrder, Applied, PsaFailure, Refused, Unknown
 from services.psa_writer.psa.units_on import MidPeriodRows, units_on
-from tests.psa_writer.psa.wire import QUICK, no_limit
+from tests.psa_writer.psa.wire import INSIDE, QUICK, no_limit
 
 TODAY = date(2026, 7, 11)
 YEAR = date(2026, 1, 1), date(2026, 12, 31)
@@ -53,7 +53,7 @@ def contract(psa: Desk, period: str = "monthly") -> int:
 
 def client_of(psa: Desk, password: str = "") -> AutotaskSoap:
     account = AutotaskAccount(psa.user, password or psa.password, psa.tracking_identifier, "EUR", psa.url)
-    return AutotaskSoap(account, no_limit, Clock(), replace(QUICK, read=1, total=2))
+    return AutotaskSoap(account, no_limit, Clock(), replace(QUICK, read=1, total=2), way=INSIDE)
 
 
 def order(line: int, change: int, on: date = TODAY, cost: str | None = None) -> AdjustmentOrder:
@@ -293,7 +293,7 @@ def test_the_connection_test_passes_every_step_on_a_good_connection(psa: Desk, c
 def test_the_connection_test_names_a_wrong_tracking_identifier(psa: Desk) -> None:
     account = AutotaskAccount(psa.user, psa.password, "WRONG", "EUR", psa.url)
 
-    steps = list(AutotaskSoap(account, no_limit, Clock(), QUICK).test())
+    steps = list(AutotaskSoap(account, no_limit, Clock(), QUICK, way=INSIDE).test())
 
     assert [(each.step, each.ok) for each in steps] == [
         ("zone", True),
@@ -305,7 +305,7 @@ def test_the_connection_test_names_a_wrong_tracking_identifier(psa: Desk) -> Non
 def test_a_user_that_autotask_does_not_know_has_no_zone(psa: Desk) -> None:
     account = AutotaskAccount("nobody@msp.example", psa.password, psa.tracking_identifier, "EUR", psa.url)
 
-    [step] = AutotaskSoap(account, no_limit, Clock(), QUICK).test()
+    [step] = AutotaskSoap(account, no_limit, Clock(), QUICK, way=INSIDE).test()
 
     assert not step.ok
     assert "user name" in step.fix

@@ -7,16 +7,20 @@ from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from starlette.responses import Response
+from urllib3.util.connection import create_connection
 
 from deploy.sandbox.serving import CutOff, Hang, Trickle
 from domain.keys import PsaAgreementId, PsaProductId
 from plumbing.clock import FrozenClock
+from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
 from services.psa_writer.psa.port import AdjustmentOrder, Applied, PsaFailure, Refused, Unknown
 from tests.psa_writer.psa.wire import (
+    INSIDE,
     PASSWORD,
     QUICK,
     TRACKING,
@@ -252,7 +256,9 @@ def test_a_refused_connection_is_unreachable_and_certainly_not_applied(act):
 
 @pytest.mark.parametrize("act", [create, read])
 def test_a_name_that_does_not_resolve_is_unreachable(act):
-    client = AutotaskSoap(account("http://autotask.invalid/atws.asmx"), no_limit, FrozenClock(datetime.now(UTC)), QUICK)
+    client = AutotaskSoap(
+        account("http://autotask.invalid/atws.asmx"), no_limit, FrozenClock(datetime.now(UTC)), QUICK, way=INSIDE
+    )
 
     with pytest.raises(PsaFailure) as failed:
         act(client)
@@ -498,6 +504,32 @@ def test_a_zone_that_leads_away_from_autotask_gets_no_password(url: str):
 
     assert failed.value.kind == "malformed"
     assert wire.signed_in() == []
+
+
+@pytest.mark.parametrize("act", [create, read])
+def test_an_address_that_leads_inside_is_not_called_and_says_what_to_change(act):
+    wire = always(xml(CREATED))
+
+    with autotask(wire, way=WayOut(private_addresses=False)) as client, pytest.raises(PsaFailure) as failed:
+        act(client)
+
+    assert failed.value.kind == "unreachable"
+    assert "only https addresses are called" in str(failed.value)
+    assert "Check the address of Autotask's web service in the connection" in failed.value.fix
+    assert wire.asked == []
+
+
+def test_a_create_leaves_by_the_same_way_on_its_connection_of_its_own():
+    dialled = []
+
+    def dial(place: tuple[str, int], *given: Any, **more: Any) -> socket.socket:
+        dialled.append(place)
+        return create_connection(place, *given, **more)
+
+    with autotask(always(xml(CREATED)), way=replace(INSIDE, dial=dial)) as client:
+        create(client)
+
+    assert len(dialled) == 2  # the zone, the create
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from deploy.sandbox.serving import serving
 from plumbing.clock import FrozenClock
 from plumbing.http import Limits
+from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_door import AutotaskAccount, Limiter
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
 
 NAMESPACE = "http://autotask.net/ATWS/v1_6/"
+INSIDE = WayOut(private_addresses=True)
 QUICK = Limits(connect=2, read=0.5, total=1)
 PASSWORD = "canary-pässword"
 TRACKING = "CANARYTRACKINGIDENTIFIER012"
@@ -78,13 +80,17 @@ def no_limit(_entity: str) -> nullcontext[None]:
 
 @contextmanager
 def autotask(
-    wire: Wire, limiter: Limiter = no_limit, limits: Limits = QUICK, clock: FrozenClock | None = None
+    wire: Wire,
+    limiter: Limiter = no_limit,
+    limits: Limits = QUICK,
+    clock: FrozenClock | None = None,
+    way: WayOut = INSIDE,
 ) -> Iterator[AutotaskSoap]:
     """Our client, connected to the wire."""
     with serving(wire) as base:
         wire.base = base
         clock = clock or FrozenClock(datetime(2026, 8, 14, 12, tzinfo=UTC))
-        with closing(AutotaskSoap(account(f"{base}/first"), limiter, clock, limits)) as client:
+        with closing(AutotaskSoap(account(f"{base}/first"), limiter, clock, limits, way=way)) as client:
             yield client
 
 

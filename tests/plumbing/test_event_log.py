@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -82,8 +81,8 @@ def test_copied_events_equal_appended_ones(engine: Engine) -> None:
     # then
     with engine.connect() as connection:
         left, right = (event_log.read(connection, msp_id, 0, 9) for msp_id in (one, other))
-    assert [replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
-        replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in right
+    assert [e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
+        e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in right
     ]
 
 
@@ -100,8 +99,8 @@ def test_an_event_appended_alone_equals_one_appended_among_others(engine: Engine
     # then
     with engine.connect() as connection:
         left, right = (event_log.read(connection, msp_id, 0, 9) for msp_id in (alone, among))
-    assert [replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
-        replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in right
+    assert [e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
+        e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in right
     ]
 
 

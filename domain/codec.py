@@ -32,8 +32,9 @@ def decode(event_type: str, version: int, payload: dict[str, Any]) -> Event:
     known = EVENT_TYPES.get(event_type)
     if known is None or version > known.version or version < 1:
         raise UnknownEvent(f"{event_type} version {version}")
-    build = _builder(typing.cast(type, known))
-    event: Event = build(upcast(event_type, version, known.version, payload))
+    if version < known.version:
+        payload = upcast(event_type, version, known.version, payload)
+    event: Event = _builder(typing.cast(type, known))(payload)
     return event
 
 
@@ -91,7 +92,7 @@ def _builder(cls: type) -> Read:
         except BadPayload as fault:
             raise BadPayload(f"{cls.__name__}.{name}: {fault}") from None
         instance: Any = object.__new__(cls)
-        vars(instance).update(values)
+        object.__setattr__(instance, "__dict__", values)
         if check is not None:
             try:
                 check(instance)

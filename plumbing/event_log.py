@@ -63,7 +63,6 @@ COLUMNS = (
     " e.occurred_at::text, e.recorded_at::text, e.correlation_id, e.caused_by, e.recorded_by, e.actor"
 )
 _LINES_AT_A_TIME = 100
-_ROWS_AT_A_TIME = 100
 # All that COPY would misread in a line of JSON: its control characters are escaped already.
 _BACKSLASH = "\\"
 
@@ -166,8 +165,7 @@ def read(
         ),
         {"msp_id": msp_id, "after": after, "upto": upto, "types": list(types or ())},
     )
-    # By parts: a row at a time is fetched slowly, and all of them at once are many objects for the garbage collector.
-    return [envelope(row) for part in rows.partitions(_ROWS_AT_A_TIME) for row in part]
+    return [envelope(row) for row in rows]
 
 
 def envelope(row: Sequence[Any]) -> Envelope:

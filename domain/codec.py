@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from domain.events import EVENT_TYPES, Event
@@ -32,12 +32,15 @@ def decode(event_type: str, version: int, payload: dict[str, Any]) -> Event:
     known = EVENT_TYPES.get(event_type)
     if known is None or version > known.version or version < 1:
         raise UnknownEvent(f"{event_type} version {version}")
-    current = upcast(event_type, version, known.version, payload)
-    return typing.cast(Event, _build(known, current))
+    if version < known.version:
+        payload = upcast(event_type, version, known.version, payload)
+    event: Event = _builder(typing.cast(type, known))(payload)
+    return event
 
 
 # Most values of an event: they are their own JSON.
-_AS_THEY_ARE = frozenset((str, int, bool, types.NoneType))
+_AS_THEY_ARE: frozenset[type] = frozenset((str, int, bool, types.NoneType))
+_UNIONS = (types.UnionType, typing.Union)
 
 
 def _fields(instance: object) -> dict[str, Any]:
@@ -66,49 +69,64 @@ Read = Callable[[Any], Any]
 
 
 @cache
-def _readers(cls: type) -> dict[str, Read]:
-    """A reader for each field, worked out once a class: type hints are slow to look at, events come by the million."""
+def _builder(cls: type) -> Read:
+    """What makes an instance of a payload, worked out once a class: type hints are slow to look at, events come by the
+    million. It fills the instance by itself: the __init__ of a frozen class takes a call for every field."""
     hints = typing.get_type_hints(cls)
-    return {field.name: _reader(hints[field.name]) for field in fields(cls)}
+    # The fields in their order, whatever the order of the payload.
+    blank = dict.fromkeys(field.name for field in fields(cls))
+    steps = [(name, _kinds(hints[name]), _reader(hints[name])) for name in blank]
+    check = getattr(cls, "__post_init__", None)
 
-
-def _build(cls: type, payload: Any) -> object:
-    readers = _readers(cls)
-    if not isinstance(payload, dict) or payload.keys() != readers.keys():
-        given = sorted(payload) if isinstance(payload, dict) else type(payload).__name__
-        raise BadPayload(f"{cls.__name__} has the fields {sorted(readers)}, not {given}")
-    try:
-        return cls(**{name: read(payload[name]) for name, read in readers.items()})
-    except (BadPayload, BadMoney) as fault:
-        raise BadPayload(f"{cls.__name__}{_place(readers, payload)}: {fault}") from None
-
-
-def _place(readers: dict[str, Read], payload: dict[str, Any]) -> str:
-    """The first field that cannot be read, as ".name"; nothing when only all together are wrong."""
-    for name, read in readers.items():
+    def build(payload: Any) -> Any:
+        if not isinstance(payload, dict):
+            raise BadPayload(f"{cls.__name__} has the fields {sorted(blank)}, not {type(payload).__name__}")
+        values = blank | payload
+        if not len(payload) == len(values) == len(blank):
+            raise BadPayload(f"{cls.__name__} has the fields {sorted(blank)}, not {sorted(payload)}")
         try:
-            read(payload[name])
-        except BadPayload:
-            return f".{name}"
-    return ""
+            for name, kinds, read in steps:
+                value = values[name]
+                if type(value) not in kinds:
+                    values[name] = read(value)
+        except BadPayload as fault:
+            raise BadPayload(f"{cls.__name__}.{name}: {fault}") from None
+        instance: Any = object.__new__(cls)
+        object.__setattr__(instance, "__dict__", values)
+        if check is not None:
+            try:
+                check(instance)
+            except BadMoney as fault:
+                raise BadPayload(f"{cls.__name__}: {fault}") from None
+        return instance
+
+    return build
+
+
+def _kinds(hint: Any) -> frozenset[type]:
+    """The types whose values such a field takes as they are: without asking its reader, which would say the same."""
+    arms = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
+    return _AS_THEY_ARE & frozenset(map(_bare, arms))
+
+
+def _bare(hint: Any) -> Any:
+    """What stands behind the name of a NewType."""
+    while isinstance(hint, typing.NewType):
+        hint = hint.__supertype__
+    return hint
 
 
 def _reader(hint: Any) -> Read:
-    while isinstance(hint, typing.NewType):
-        hint = hint.__supertype__
+    hint = _bare(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
+    if origin in _UNIONS:
         (hint,) = (arm for arm in arguments if arm is not types.NoneType)
-        return _or_none(_reader(hint))
+        return _reader(hint)
     if origin is tuple:
         return _each(_reader(arguments[0]))
     if is_dataclass(hint):
-        return partial(_build, typing.cast(type, hint))
+        return _builder(typing.cast(type, hint))
     return _SCALARS[hint]
-
-
-def _or_none(read: Read) -> Read:
-    return lambda value: None if value is None else read(value)
 
 
 def _each(read: Read) -> Read:

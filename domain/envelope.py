@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from typing import NamedTuple
 
 from domain.events import Event
 from domain.keys import MspId
@@ -19,13 +19,13 @@ class NewEvent:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Envelope:
-    """An event as it stands in the log. occurred_at: when it was so; recorded_at: when it was stored; both UTC."""
+class Envelope(NamedTuple):
+    """An event as it stands in the log. occurred_at: when it was so; recorded_at: when it was stored; both UTC. A tuple,
+    since they are made by the million: a frozen dataclass takes six times as long."""
 
     msp_id: MspId
     position: int
-    event_id: UUID
+    event_id: str
     stream: str
     stream_version: int
     event: Event

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 from psycopg2 import errors
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from domain.codec import decode, encode
@@ -56,6 +56,11 @@ FROM head RETURNING position
 _COPY_COLUMNS = (
     "msp_id, position, stream, stream_version, type, version, payload, occurred_at, recorded_at,"
     " correlation_id, caused_by, recorded_by, actor"
+)
+# What an envelope is made of, of a table or query named e: as text where psycopg2 would take longer to read it than we do.
+COLUMNS = (
+    "e.msp_id, e.position, e.event_id::text, e.stream, e.stream_version, e.type, e.version, e.payload::text,"
+    " e.occurred_at::text, e.recorded_at::text, e.correlation_id, e.caused_by, e.recorded_by, e.actor"
 )
 _LINES_AT_A_TIME = 100
 # All that COPY would misread in a line of JSON: its control characters are escaped already.
@@ -154,7 +159,7 @@ def read(
     UnknownEvent when a newer program wrote one of them, BadPayload when one is damaged."""
     rows = connection.execute(
         text(
-            "SELECT * FROM log.events WHERE msp_id = :msp_id AND position > :after AND position <= :upto"
+            f"SELECT {COLUMNS} FROM log.events e WHERE msp_id = :msp_id AND position > :after AND position <= :upto"
             + (" AND type = ANY(:types)" if types is not None else "")
             + " ORDER BY position"
         ),
@@ -163,21 +168,37 @@ def read(
     return [envelope(row) for row in rows]
 
 
-def envelope(row: Row[Any]) -> Envelope:
-    """A row of log.events as an envelope."""
+def envelope(row: Sequence[Any]) -> Envelope:
+    """COLUMNS of a row of log.events as an envelope."""
+    (
+        msp_id,
+        position,
+        event_id,
+        stream,
+        stream_version,
+        event_type,
+        version,
+        payload,
+        occurred_at,
+        recorded_at,
+        correlation_id,
+        caused_by,
+        recorded_by,
+        actor,
+    ) = row
     return Envelope(
-        msp_id=row.msp_id,
-        position=row.position,
-        event_id=row.event_id,
-        stream=row.stream,
-        stream_version=row.stream_version,
-        event=decode(row.type, row.version, row.payload),
-        occurred_at=row.occurred_at,
-        recorded_at=row.recorded_at,
-        correlation_id=row.correlation_id,
-        caused_by=row.caused_by,
-        recorded_by=row.recorded_by,
-        actor=row.actor,
+        msp_id,
+        position,
+        event_id,
+        stream,
+        stream_version,
+        decode(event_type, version, orjson.loads(payload)),
+        datetime.fromisoformat(occurred_at),
+        datetime.fromisoformat(recorded_at),
+        correlation_id,
+        caused_by,
+        recorded_by,
+        actor,
     )
 
 

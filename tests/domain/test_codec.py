@@ -23,6 +23,18 @@ def test_any_event_comes_back_from_json_as_it_was(kind: type[Event], data: st.Da
     assert decode(event.type, event.version, json.loads(json.dumps(encode(event)))) == event
 
 
+def test_an_event_has_its_fields_in_their_order_whatever_the_order_of_the_payload() -> None:
+    event = count_changed(Decimal(12))
+    turned = dict(reversed(encode(event).items()))
+    assert list(encode(decode(event.type, event.version, turned))) == list(encode(event))
+
+
+def test_of_two_damaged_fields_the_first_is_named() -> None:
+    payload = encode(count_changed(Decimal(12))) | {"count": 12, "previous_count": 4}
+    with pytest.raises(BadPayload, match=r"^ResourceCountChanged.previous_count: 4 is not a Decimal$"):
+        decode("ResourceCountChanged", 1, payload)
+
+
 def test_the_type_in_the_log_is_written_by_hand_and_equals_the_class_name() -> None:
     assert {name: kind.__name__ for name, kind in EVENT_TYPES.items()} == {name: name for name in EVENT_TYPES}
 
@@ -63,6 +75,8 @@ def test_a_payload_that_lacks_a_field_or_is_no_object_is_refused() -> None:
     del payload["count"]
     with pytest.raises(BadPayload, match="count"):
         decode("ResourceCountChanged", 1, payload)
+    with pytest.raises(BadPayload, match="units"):
+        decode("ResourceCountChanged", 1, payload | {"units": "12"})
     with pytest.raises(BadPayload):
         decode("ResourceCountChanged", 1, [])  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -69,6 +69,23 @@ def test_events_are_read_back_as_they_were_appended_in_order_without_gaps(engine
     assert {(e.correlation_id, e.recorded_by, e.actor) for e in read} == {("c-1", "poller", "poller")}
 
 
+def test_an_event_is_read_with_its_id_and_with_its_moments_to_the_microsecond_in_utc(engine: Engine) -> None:
+    # given
+    msp_id = add_msp(engine)
+    said = datetime(2026, 8, 3, 10, 0, 0, 120_003, tzinfo=timezone(timedelta(hours=2)))
+
+    # when
+    append(engine, msp_id, replace(count_changed(1, 1), occurred_at=said))
+
+    # then
+    with engine.connect() as connection:
+        (read,) = event_log.read(connection, msp_id, 0, 1)
+        stored = connection.scalar(text("SELECT event_id FROM log.events"))
+    assert (read.occurred_at, read.occurred_at.utcoffset()) == (said, timedelta(0))
+    assert (read.recorded_at, read.recorded_at.utcoffset()) == (NOW, timedelta(0))
+    assert read.event_id == str(stored)
+
+
 def test_copied_events_equal_appended_ones(engine: Engine) -> None:
     # given
     one, other = add_msp(engine, "one"), add_msp(engine, "other")
@@ -82,8 +99,8 @@ def test_copied_events_equal_appended_ones(engine: Engine) -> None:
     # then
     with engine.connect() as connection:
         left, right = (event_log.read(connection, msp_id, 0, 9) for msp_id in (one, other))
-    assert [replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
-        replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in right
+    assert [e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
+        e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in right
     ]
 
 
@@ -100,8 +117,8 @@ def test_an_event_appended_alone_equals_one_appended_among_others(engine: Engine
     # then
     with engine.connect() as connection:
         left, right = (event_log.read(connection, msp_id, 0, 9) for msp_id in (alone, among))
-    assert [replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
-        replace(e, msp_id=MspId(""), event_id=left[0].event_id) for e in right
+    assert [e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in left] == [
+        e._replace(msp_id=MspId(""), event_id=left[0].event_id) for e in right
     ]
 
 

@@ -195,7 +195,7 @@ def _request_id(envelope: Envelope) -> str | None:
 
 def _step(envelope: Envelope, time_zone: str) -> Step:
     told = tell(envelope, time_zone)
-    return Step(told.kind, told.text, envelope.occurred_at, envelope.actor, str(envelope.event_id), envelope.position)
+    return Step(told.kind, told.text, envelope.occurred_at, envelope.actor, envelope.event_id, envelope.position)
 
 
 def _with_payloads(log: Log, steps: Iterable[Step], envelopes: Sequence[Envelope]) -> list[Step]:

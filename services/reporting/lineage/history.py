@@ -20,7 +20,7 @@ from domain.events import (
     SubscriptionRenewed,
 )
 from domain.keys import PsaProductKey, ResourceKey
-from plumbing.event_log import envelope
+from plumbing.event_log import COLUMNS, envelope
 from services.reporting.lineage.payloads import payload_ids
 from services.reporting.lineage.streams import (
     LAST,
@@ -100,7 +100,7 @@ def resource_history(
 
 
 _BELOW = f"""
-SELECT * FROM (
+SELECT {COLUMNS} FROM (
     SELECT e.* FROM unnest(CAST(:streams AS text[])) AS s (stream) CROSS JOIN LATERAL (
         SELECT * FROM log.events e WHERE e.msp_id = :msp_id AND e.stream = s.stream
         AND e.position <= :below AND e.type = ANY(:types) ORDER BY e.stream_version DESC LIMIT :most) AS e
@@ -113,7 +113,7 @@ SELECT * FROM (
         AND e.position >= l.since AND e.position <= least(l.until, :below) AND e.type = ANY(:adjustments)
         ORDER BY (e.payload ->> 'psa_connection_id'), (e.payload ->> 'psa_product_id'), e.position DESC
         LIMIT :most) AS e
-) AS found ORDER BY position DESC LIMIT :most
+) AS e ORDER BY position DESC LIMIT :most
 """
 
 
@@ -140,7 +140,7 @@ def _links(log: Log, keys: Sequence[ResourceKey]) -> list[_Link]:
     """When the resource fed which product. A renewal ends one link and begins the next: nothing is told twice."""
     rows = log.connection.execute(
         text(
-            """SELECT * FROM log.events WHERE msp_id = :msp_id AND stream = ANY(:streams) AND position <= :upto
+            f"""SELECT {COLUMNS} FROM log.events e WHERE msp_id = :msp_id AND stream = ANY(:streams) AND position <= :upto
                ORDER BY position DESC LIMIT :most"""
         ),
         {
@@ -171,7 +171,7 @@ def _row(envelope: Envelope, payload_id: str | None, time_zone: str) -> Happened
         told.units_before,
         told.units_after,
         envelope.actor,
-        str(envelope.event_id),
+        envelope.event_id,
         envelope.position,
         payload_id,
     )

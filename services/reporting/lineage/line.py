@@ -81,7 +81,7 @@ def _transactions(log: Log, product: PsaProductKey, first: int) -> tuple[Prorate
             prorated_cost=each.event.prorated_cost,
             prorated_price=each.event.prorated_price,
             operation_id=each.event.operation_id,
-            event_id=str(each.event_id),
+            event_id=each.event_id,
             position=each.position,
         )
         for each in log.of_product(product, (AdjustmentPosted.type,), first)

@@ -19,7 +19,7 @@ from domain.events import (
     UnitsFoundEqual,
 )
 from domain.keys import ConnectionId, MspId, PsaProductKey, ResourceKey, SubscriptionId
-from plumbing.event_log import envelope
+from plumbing.event_log import COLUMNS, envelope
 
 #: The events that the index events_of_product leads to; a query that names others would not use it.
 OF_PRODUCT = (
@@ -54,7 +54,7 @@ class Log:
         """Of each stream the newest event of these types; a stream without one is missing."""
         rows = self.connection.execute(
             text(
-                """SELECT e.* FROM unnest(CAST(:streams AS text[])) AS s (stream) CROSS JOIN LATERAL (
+                f"""SELECT {COLUMNS} FROM unnest(CAST(:streams AS text[])) AS s (stream) CROSS JOIN LATERAL (
                        SELECT * FROM log.events e WHERE e.msp_id = :msp_id AND e.stream = s.stream
                        AND e.position <= :upto AND e.type = ANY(:types) ORDER BY e.stream_version DESC LIMIT 1) AS e"""
             ),
@@ -66,7 +66,7 @@ class Log:
         """The newest event of a resource's stream that tells a count; a disappearance tells that it is none."""
         row = self.connection.execute(
             text(
-                """SELECT * FROM log.events WHERE msp_id = :msp_id AND stream = :stream AND position <= :upto
+                f"""SELECT {COLUMNS} FROM log.events e WHERE msp_id = :msp_id AND stream = :stream AND position <= :upto
                    AND type = ANY(:types) AND (payload ->> 'count' IS NOT NULL OR type = 'ResourceDisappeared')
                    ORDER BY stream_version DESC LIMIT 1"""
             ),
@@ -78,7 +78,7 @@ class Log:
         """The newest events of the types (of OF_PRODUCT) that name the product, newest first."""
         rows = self.connection.execute(
             text(
-                f"""SELECT * FROM log.events WHERE msp_id = :msp_id AND type IN ({_INDEXED}) AND type = ANY(:types)
+                f"""SELECT {COLUMNS} FROM log.events e WHERE msp_id = :msp_id AND type IN ({_INDEXED}) AND type = ANY(:types)
                     AND payload ->> 'psa_connection_id' = :connection_id AND payload ->> 'psa_product_id' = :product_id
                     AND position <= :upto
                     ORDER BY (payload ->> 'psa_connection_id'), (payload ->> 'psa_product_id'), position DESC
@@ -104,7 +104,9 @@ class Log:
     def at(self, position: int) -> Envelope | None:
         """The event at the position."""
         row = self.connection.execute(
-            text("SELECT * FROM log.events WHERE msp_id = :msp_id AND position = :position AND position <= :upto"),
+            text(
+                f"SELECT {COLUMNS} FROM log.events e WHERE msp_id = :msp_id AND position = :position AND position <= :upto"
+            ),
             self._values(position=position),
         ).first()
         return None if row is None else envelope(row)
@@ -124,7 +126,7 @@ class Log:
         """How the subscription came to be continued by another."""
         row = self.connection.execute(
             text(
-                """SELECT * FROM log.events WHERE msp_id = :msp_id AND type = 'SubscriptionRenewed'
+                f"""SELECT {COLUMNS} FROM log.events e WHERE msp_id = :msp_id AND type = 'SubscriptionRenewed'
                    AND payload ->> 'connection_id' = :connection_id
                    AND payload ->> 'previous_subscription_id' = :subscription_id AND position <= :upto
                    ORDER BY position DESC LIMIT 1"""

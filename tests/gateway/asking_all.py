@@ -55,7 +55,10 @@ def _must(argument: GraphQLArgument) -> bool:
 
 
 def _value(name: str, argument: GraphQLArgument, msp_id: str) -> str:
-    return f'"{msp_id}"' if name == "mspId" else _literal(argument.type)
+    if name == "mspId":
+        return f'"{msp_id}"'
+    # Refused once the caller was let in, so that nothing is changed and no service is asked.
+    return '""' if name == "operationId" else _literal(argument.type)
 
 
 def _literal(kind: GraphQLInputType) -> str:

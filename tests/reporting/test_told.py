@@ -79,31 +79,31 @@ def test_e7_an_event_of_tomorrow_is_told_and_the_release_that_reads_it_goes_on(
 ) -> None:
     sound = add_msp(engine, "sound")
     h.append(engine, sound, [h.discovered(A, "4"), h.counted(A, "4", "5")])
-    # resources and counts are folded from the event that nobody can read.
-    halted = ["The history of counts", "The reports Subscriptions, Linked and Unlinked"]
+    # resources, counts and days are folded from the event that nobody can read.
+    halted = ["The history of counts", "The report of days", "The reports Subscriptions, Linked and Unlinked"]
 
     with service(database, vhost), service(database, vhost):
-        wait_for(lambda: len(hook.calls) >= 2, what="both to be told")
+        wait_for(lambda: len(hook.calls) >= 3, what="all to be told")
         assert sorted(news(engine, sick)) == [("consumer_stopped", about) for about in halted]
         assert next(row["kind"] for row in h.rows(engine, "notifications", sick)) == "poll_failed"
-        assert len(stopped(engine, "reporting")) == 2
+        assert len(stopped(engine, "reporting")) == 3
         assert h.rows(engine, "resources", sound)[0]["count"] == 5
 
         of_version(engine, sick, 1)
-        wait_for(lambda: len(hook.calls) >= 4, what="both to go on")
+        wait_for(lambda: len(hook.calls) >= 6, what="all to go on")
         wait_for(lambda: all_at_head(engine), what="every read model")
 
-    assert sorted(news(engine, sick))[:2] == [("consumer_resumed", about) for about in halted]
+    assert sorted(news(engine, sick))[:3] == [("consumer_resumed", about) for about in halted]
     assert news(engine, sound) == []
     assert {row["resource_id"]: row["count"] for row in h.rows(engine, "resources", sick)} == {"a": 4711, "b": 1}
     assert stopped(engine, "reporting") == []
-    assert len(set(hook.ids())) == len(hook.calls) == 4
+    assert len(set(hook.ids())) == len(hook.calls) == 6
     assert all(call.is_signed_with(SECRET) for call in hook.calls)
     assert {call.told["data"]["severity"] for call in hook.calls} == {"action", "info"}
     # What the event says stands in nothing that is told of it.
     with engine.connect() as connection:
         said = list(connection.scalars(text("SELECT payload::text FROM log.events WHERE type LIKE 'Consumer%'")))
-    assert len(said) == 4
+    assert len(said) == 6
     assert "4711" not in json.dumps([*said, *(call.told for call in hook.calls)])
 
 
@@ -124,13 +124,13 @@ def test_a_service_killed_between_the_stop_and_telling_of_it_leaves_that_to_the_
     assert not publisher.publish([Message(topology.BELLS.name, "ResourceDiscovered", bell, message_id="1")])
     publisher.close()
     with service(database, vhost, sweep_seconds="3600") as first:
-        wait_for(lambda: len(stopped(engine, "reporting")) == 2, what="the stop")
+        wait_for(lambda: len(stopped(engine, "reporting")) == 3, what="the stop")
         first.kill()
     assert news(engine, sick) == []
 
     with service(database, vhost), service(database, vhost):
-        wait_for(lambda: len(hook.calls) >= 2, what="both to be told")
-        wait_for(lambda: len(news(engine, sick)) >= 2, what="the notifications")
+        wait_for(lambda: len(hook.calls) >= 3, what="all to be told")
+        wait_for(lambda: len(news(engine, sick)) >= 3, what="the notifications")
 
-    assert [kind for kind, _ in news(engine, sick)] == ["consumer_stopped"] * 2
-    assert len(hook.calls) == 2
+    assert [kind for kind, _ in news(engine, sick)] == ["consumer_stopped"] * 3
+    assert len(hook.calls) == 3

@@ -177,6 +177,7 @@ WITH words (consumer, what, report, model) AS (VALUES
     ('reporting.counts', 'The history of counts', 'counts', 'counts'),
     ('reporting.ledger', 'The reports Drift and Ledger', 'drift', 'ledger'),
     ('reporting.activity', 'The report of activities', 'activities', 'activity'),
+    ('reporting.days', 'The report of days', 'days', 'days'),
     ('reporting.calls', 'The calls to outside APIs', 'api_calls', 'calls'),
     ('reporting.close', 'What was decided at closes', 'close_acts', 'close'),
     ('reporting.readings', 'When each side was last read', 'close', 'readings'),

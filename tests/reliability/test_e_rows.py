@@ -258,7 +258,7 @@ def test_e5_a_rebuild_under_live_load_killed_half_way_and_run_again(
     def rebuild() -> None:
         try:
             with Process("tests.reliability.rebuilder", database, "20") as first:
-                wait_for(lambda: "adjustments 300 of" in first.output, seconds=120, what="half a rebuild")
+                wait_for(lambda: "resources 300 of" in first.output, seconds=120, what="half a rebuild")
                 first.kill()
             swapped.update(generations(engine))
             assert 0 < len(swapped) < len(READ_MODELS)

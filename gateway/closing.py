@@ -6,14 +6,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from domain.envelope import NewEvent
 from domain.events import CloseCheck, CloseCheckAccepted, CloseInvoiced, CloseReopened, CloseSignedOff
 from domain.keys import ConnectionId, MspId
 from domain.months import BadMonth, Month
+from gateway.acts import append_act
 from gateway.errors import Refusal
 from plumbing import event_log
 from plumbing.clock import Clock
-from plumbing.logs import correlation_id
 from services.reporting.queries import CHECKS, Checklist, State, close_stream, read_checklist
 
 LONGEST_REASON = 1_000
@@ -132,22 +131,8 @@ class Closing:
                         raise NO_SUCH_CONNECTION
                     if operation_id in found.standing.operations:
                         return
-                    event_log.append(
-                        connection,
-                        close.msp_id,
-                        [
-                            NewEvent(
-                                stream=close_stream(close.psa_connection_id, close.month),
-                                stream_version=found.standing.version + 1,
-                                event=decide(found),
-                                occurred_at=now,
-                            )
-                        ],
-                        recorded_at=now,
-                        recorded_by="gateway",
-                        correlation_id=correlation_id(),
-                        actor=self._actor,
-                    )
+                    stream, version = close_stream(close.psa_connection_id, close.month), found.standing.version + 1
+                    append_act(connection, close.msp_id, self._actor, now, stream, version, decide(found))
                 return
             except event_log.StreamMoved:
                 continue

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
-from domain.envelope import NewEvent
 from domain.events import PostingPaused, PostingResumed
 from domain.keys import MspId
+from gateway.acts import append_act
 from gateway.errors import Refusal
-from plumbing import event_log
 from plumbing.clock import Clock
-from plumbing.logs import correlation_id
 from plumbing.pausing import STREAM, hold_marks, pause_of
 
 LONGEST_REASON = 1_000
@@ -58,16 +56,7 @@ class Pausing:
             ),
             {"msp_id": msp_id, "stream": STREAM},
         )
-        now = self.clock.now()
-        event_log.append(
-            connection,
-            msp_id,
-            [NewEvent(stream=STREAM, stream_version=int(version or 1), event=event, occurred_at=now)],
-            recorded_at=now,
-            recorded_by="gateway",
-            correlation_id=correlation_id(),
-            actor=self.actor,
-        )
+        append_act(connection, msp_id, self.actor, self.clock.now(), STREAM, int(version or 1), event)
 
 
 def _is_done(connection: Connection, msp_id: MspId, operation_id: str) -> bool:

@@ -10,13 +10,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import Connection, Engine, Row, text
 
-from domain.envelope import NewEvent
 from domain.events import Event, NotificationRuleRemoved, NotificationRuleSaved
 from domain.keys import ConnectionId, MspId
 from domain.notifications import SECRET, BadRule, Rule, signing_key
-from plumbing import event_log
+from gateway.acts import append_act
 from plumbing.clock import Clock
-from plumbing.logs import correlation_id
 from plumbing.secrets import seal
 from plumbing.way_out import WayOut
 
@@ -110,17 +108,8 @@ class Rules:
         return seal(self.public_key, msp_id, ConnectionId(rule_id), SECRET, secret)
 
     def _append(self, connection: Connection, msp_id: MspId, rule_id: str, version: int, event: Event) -> int:
-        now = self.clock.now()
         stream = f"notification-rule/{rule_id}"
-        return event_log.append(
-            connection,
-            msp_id,
-            [NewEvent(stream=stream, stream_version=version, event=event, occurred_at=now)],
-            recorded_at=now,
-            recorded_by="gateway",
-            correlation_id=correlation_id(),
-            actor=self.actor,
-        )
+        return append_act(connection, msp_id, self.actor, self.clock.now(), stream, version, event)
 
     def _keep(
         self,

@@ -9,13 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 from sqlalchemy import Connection, Engine, text
 
-from domain.envelope import NewEvent
-from domain.events import ConnectionSaved, Event, MspAdded, PolicyChanged
+from domain.events import ConnectionSaved, MspAdded, PolicyChanged
 from domain.keys import ConnectionId, MspId
 from domain.policies import policy_value
-from plumbing import event_log, setup
+from gateway.acts import append_act
+from plumbing import setup
 from plumbing.clock import Clock
-from plumbing.logs import correlation_id
 from plumbing.secrets import seal
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -95,7 +94,15 @@ class SetUp:
             if not made:
                 raise BadSetup(f"there is an MSP {msp_id!r} already")
             connection.execute(text("INSERT INTO log.heads (msp_id) VALUES (:msp_id)"), {"msp_id": msp_id})
-            self._append(connection, MspId(msp_id), "msp", 1, MspAdded(name=name, time_zone=time_zone))
+            append_act(
+                connection,
+                MspId(msp_id),
+                self._actor,
+                self._clock.now(),
+                "msp",
+                1,
+                MspAdded(name=name, time_zone=time_zone),
+            )
         return MspId(msp_id)
 
     def save_connection(
@@ -153,7 +160,9 @@ class SetUp:
                 changed_settings=tuple(sorted(name for name, value in merged.items() if old.get(name) != value)),
                 replaced_secrets=tuple(sorted(secrets)),
             )
-            self._append(connection, msp_id, f"connection/{connection_id}", version, saved)
+            append_act(
+                connection, msp_id, self._actor, self._clock.now(), f"connection/{connection_id}", version, saved
+            )
         return version
 
     def set_policy(self, msp_id: MspId, name: str, value: str) -> None:
@@ -177,19 +186,7 @@ class SetUp:
                 {"msp_id": msp_id, "policy": name, "value": value, "version": version, "now": self._clock.now()},
             )
             changed = PolicyChanged(policy=name, previous_value=row.value if row else None, value=value)
-            self._append(connection, msp_id, f"policy/{name}", version, changed)
-
-    def _append(self, connection: Connection, msp_id: MspId, stream: str, version: int, event: Event) -> None:
-        now = self._clock.now()
-        event_log.append(
-            connection,
-            msp_id,
-            [NewEvent(stream=stream, stream_version=version, event=event, occurred_at=now)],
-            recorded_at=now,
-            recorded_by="gateway",
-            correlation_id=correlation_id(),
-            actor=self._actor,
-        )
+            append_act(connection, msp_id, self._actor, self._clock.now(), f"policy/{name}", version, changed)
 
 
 def setup_msp(connection: Connection, msp_id: MspId) -> setup.Msp:

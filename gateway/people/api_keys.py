@@ -12,16 +12,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import Connection, Engine, text
 
-from domain.envelope import NewEvent
-from domain.events import ApiKeyMade, ApiKeyRevoked, Event
+from domain.events import ApiKeyMade, ApiKeyRevoked
 from domain.keys import MspId
+from gateway.acts import append_act
 from gateway.errors import Refusal
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.permissions import Scope
 from gateway.people.tokens import hash_of, new_token
-from plumbing import event_log
 from plumbing.clock import Clock
-from plumbing.logs import correlation_id
 
 LONGEST_NAME = 60
 LONGEST_LIFE = timedelta(days=366)
@@ -73,7 +71,7 @@ class ApiKeys:
             event = ApiKeyMade(
                 key_id=key_id, name=name.strip(), prefix=prefix, scopes=tuple(map(str, wanted)), ends_at=ends_at
             )
-            self._append(connection, msp_id, key_id, 1, event)
+            append_act(connection, msp_id, self._actor, self._clock.now(), f"api-key/{key_id}", 1, event)
         return key_id, key
 
     def revoke(self, msp_id: MspId, key_id: str) -> None:
@@ -93,19 +91,15 @@ class ApiKeys:
                 text("UPDATE people.api_keys SET revoked_at = :now WHERE key_id = :key_id"),
                 {"key_id": key_id, "now": self._clock.now()},
             )
-            self._append(connection, msp_id, key_id, 2, ApiKeyRevoked(key_id=key_id, name=row.name))
-
-    def _append(self, connection: Connection, msp_id: MspId, key_id: str, version: int, event: Event) -> None:
-        now = self._clock.now()
-        event_log.append(
-            connection,
-            msp_id,
-            [NewEvent(stream=f"api-key/{key_id}", stream_version=version, event=event, occurred_at=now)],
-            recorded_at=now,
-            recorded_by="gateway",
-            correlation_id=correlation_id(),
-            actor=self._actor,
-        )
+            append_act(
+                connection,
+                msp_id,
+                self._actor,
+                self._clock.now(),
+                f"api-key/{key_id}",
+                2,
+                ApiKeyRevoked(key_id=key_id, name=row.name),
+            )
 
 
 def looks_like_key(token: str) -> bool:

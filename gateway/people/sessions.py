@@ -43,8 +43,8 @@ def begin(connection: Connection, user_id: str, place: Place, now: datetime) -> 
     connection.execute(text(f"DELETE FROM people.sessions WHERE NOT ({_LIVES})"), _limits(now))
     connection.execute(
         text(
-            """INSERT INTO people.sessions (session_hash, session_id, user_id, begun_at, seen_at, proved_at, address, agent)
-               VALUES (:hash, :session_id, :user_id, :now, :now, :now, :address, :agent)"""
+            """INSERT INTO people.sessions (session_hash, session_id, user_id, begun_at, seen_at, address, agent)
+               VALUES (:hash, :session_id, :user_id, :now, :now, :address, :agent)"""
         ),
         {
             "hash": hash_of(token),

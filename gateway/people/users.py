@@ -9,16 +9,14 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, Row, text
 
-from domain.envelope import NewEvent
-from domain.events import Event, UserDisabled, UserRoleSet
+from domain.events import UserDisabled, UserRoleSet
 from domain.keys import MspId
+from gateway.acts import append_act
 from gateway.errors import Refusal
 from gateway.people import links, sessions
 from gateway.people.permissions import Role
 from gateway.people.sign_in import LONGEST_EMAIL, address_of
-from plumbing import event_log
 from plumbing.clock import Clock
-from plumbing.logs import correlation_id
 
 LONGEST_NAME = 100
 
@@ -85,7 +83,7 @@ class Users:
             )
             sessions.end(connection, user_id)
             gone = UserDisabled(user_id=user_id, user_version=version, email=before.email, previous_role=before.role)
-            self._append(connection, msp_id, user_id, version, gone)
+            self._append(connection, msp_id, gone)
         return user_id
 
     def reset_link(self, msp_id: MspId, user_id: str) -> tuple[str, str, bool]:
@@ -118,7 +116,7 @@ class Users:
             previous_role=before.role if before and not before.disabled else None,
             role=role.name.lower(),
         )
-        self._append(connection, msp_id, user_id, version, told)
+        self._append(connection, msp_id, told)
 
     def _known(self, connection: Connection, msp_id: MspId, user_id: str) -> Row[Any]:
         before = _role(connection, msp_id, user_id)
@@ -126,17 +124,9 @@ class Users:
             raise Refusal("NO_SUCH_USER", "This MSP has no such user.", "Read the list again.")
         return before
 
-    def _append(self, connection: Connection, msp_id: MspId, user_id: str, version: int, event: Event) -> None:
-        now = self._clock.now()
-        event_log.append(
-            connection,
-            msp_id,
-            [NewEvent(stream=f"user/{user_id}", stream_version=version, event=event, occurred_at=now)],
-            recorded_at=now,
-            recorded_by="gateway",
-            correlation_id=correlation_id(),
-            actor=self._actor,
-        )
+    def _append(self, connection: Connection, msp_id: MspId, event: UserRoleSet | UserDisabled) -> None:
+        stream = f"user/{event.user_id}"
+        append_act(connection, msp_id, self._actor, self._clock.now(), stream, event.user_version, event)
 
 
 def users_of(connection: Connection, msp_id: str) -> list[dict[str, Any]]:

@@ -55,7 +55,6 @@ def places() -> None:
             user_id text NOT NULL REFERENCES people.users ON DELETE CASCADE,
             begun_at timestamptz NOT NULL,
             seen_at timestamptz NOT NULL,
-            proved_at timestamptz NOT NULL,
             address text NOT NULL,
             agent text NOT NULL
         )"""

@@ -1,0 +1,26 @@
+"""What a person did at this door -> its event in the MSP's log, in the transaction of whatever else it changes."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from domain.envelope import NewEvent
+from domain.events import Event
+from domain.keys import MspId
+from plumbing import event_log
+from plumbing.logs import correlation_id
+
+
+def append_act(
+    connection: Connection, msp_id: MspId, actor: str, now: datetime, stream: str, version: int, event: Event
+) -> int:
+    """The event's position. version: its place in the stream, from 1; event_log.StreamMoved when it is taken."""
+    return event_log.append(
+        connection,
+        msp_id,
+        [NewEvent(stream=stream, stream_version=version, event=event, occurred_at=now)],
+        recorded_at=now,
+        recorded_by="gateway",
+        correlation_id=correlation_id(),
+        actor=actor,
+    )

@@ -8,9 +8,10 @@ from gateway.schema.guard import guarded
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
-from gateway.schema.people import PeopleMutations
 from gateway.schema.query import Query
+from gateway.schema.signing_in import SigningInMutations
 from gateway.schema.subscription import Subscription
+from gateway.schema.users import UserMutations
 from gateway.schema.views import ViewMutations
 
 
@@ -19,7 +20,8 @@ class Mutation(
     CloseMutations,
     NotificationMutations,
     PausingMutations,
-    PeopleMutations,
+    SigningInMutations,
+    UserMutations,
     ViewMutations,
     graphene.ObjectType,
 ):

@@ -10,9 +10,10 @@ from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.notifying import unread_field
-from gateway.schema.people import people_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
+from gateway.schema.signing_in import signing_in_fields
+from gateway.schema.users import users_fields
 from gateway.schema.views import views_field
 from services.reporting.queries import REPORTS
 
@@ -31,7 +32,7 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    for name, (field, resolver) in (people_fields() | lineage_fields()).items():
+    for name, (field, resolver) in (signing_in_fields() | users_fields() | lineage_fields()).items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
     for name in REPORTS:

@@ -63,7 +63,7 @@ class Part:
         try:
             wait_for(lambda: self.health()["ready"] or not self.process.running, seconds, what=f"the {self.name}")
         except AssertionError as late:
-            raise AssertionError(f"{late}\n{self.process.output[-3000:]}") from None
+            raise AssertionError(f"{late}\n{self.health()}\n{self.process.output[-3000:]}") from None
         assert self.process.running, f"the {self.name} ended:\n{self.process.output[-3000:]}"
 
 

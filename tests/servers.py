@@ -16,10 +16,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import docker
+import psutil
 import psycopg2
 import pytest
 import requests
@@ -41,7 +43,10 @@ _RUN = "TRUEUP_TEST_RUN"
 _LABEL = "trueup-tests"
 _PREFIX = "trueup-tests-"
 _CONTAINER_SECONDS = 180
-# Nothing in a test's database must survive the machine: no write waits for the disk.
+# Nothing in a test's database must survive the machine: no write waits for the disk, and where the machine has memory to
+# spare none goes there: cloning a database takes a tenth of the time.
+_MEMORY = Path("/dev/shm")
+_SPARE_BYTES = 8 * 2**30
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -188,11 +193,12 @@ def with_path(url: str, path: str) -> str:
 
 def begin_run() -> None:
     """Makes the run's folder and clears away what a run that was killed has left."""
-    for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    places = {Path(tempfile.gettempdir()), _MEMORY}
+    for old in chain.from_iterable(place.glob(f"{_PREFIX}*") for place in places):
         with suppress(FileNotFoundError):  # another run that begins now clears it as well
             if old.stat().st_uid == os.getuid() and not Detached(old / "run.pid").is_running():
                 _clear(old)
-    made = Path(tempfile.mkdtemp(prefix="making-"))
+    made = Path(tempfile.mkdtemp(prefix="making-", dir=_MEMORY if _memory_to_spare() else None))
     made.chmod(0o711)
     Detached(made / "run.pid").adopt(os.getpid())
     # The name comes last: a folder of that name without a living process is cleared away by whoever sees it.
@@ -205,6 +211,12 @@ def end_run() -> None:
     folder = os.environ.pop(_RUN, None)
     if folder:
         _clear(Path(folder))
+
+
+def _memory_to_spare() -> bool:
+    if not (_MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)):
+        return False
+    return min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) > _SPARE_BYTES
 
 
 def _run() -> Path:

@@ -137,6 +137,7 @@ def crowded(postgres: Postgres, migrated_template: str) -> Iterator[Engine]:
                      'active', false, now(), now() FROM generate_series(1, 60000) n"""
             )
         )
+        connection.execute(text("ANALYZE reporting.resources"))
     yield engine
     engine.dispose()
     postgres.execute("DROP DATABASE {} WITH (FORCE)", name)
@@ -166,7 +167,8 @@ def at_work(engine: Engine) -> list[int]:
         found = connection.scalars(
             text(
                 """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-                   AND application_name = 'trueup gateway' AND state <> 'idle'"""
+                   AND application_name = 'trueup gateway' AND state <> 'idle'
+                   AND backend_type = 'client backend'"""
             )
         )
         return list(found)

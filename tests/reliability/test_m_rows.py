@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from sqlalchemy import Engine, text
@@ -14,6 +15,7 @@ from plumbing import outbox, relay, topology
 from plumbing.clock import Clock
 from plumbing.database import make_engine
 from plumbing.publisher import Message, Publisher, PublishUnknown
+from tests.fault_proxy import FaultProxy
 from tests.processes import Process
 from tests.reliability import QUEUE
 from tests.waiting import wait_for
@@ -52,8 +54,10 @@ def kept(engine: Engine, vhost: str) -> Iterator[Callable[[], list[Any]]]:
     keeper.close()
 
 
-def worker(database: str, vhost: str, retries: str = "0,0,1,1,1", heartbeat: int = 30) -> Process:
-    return Process("tests.reliability.worker", database, vhost, retries, str(heartbeat))
+def worker(
+    database: str, vhost: str, retries: str = "0,0,1,1,1", heartbeat: int = 30, answer_seconds: int = 10
+) -> Process:
+    return Process("tests.reliability.worker", database, vhost, retries, str(heartbeat), str(answer_seconds))
 
 
 def declare(vhost: str) -> None:
@@ -201,6 +205,30 @@ def test_m7_a_link_that_breaks_under_an_acknowledgement_leaves_no_silent_consume
 
         # then
         wait_for(lambda: set(after) <= set(effects(engine)), what="work after the link was cut")
+
+
+def test_m5_a_broker_that_is_away_for_longer_than_an_answer_may_take_is_waited_for(
+    engine: Engine, database: str, vhost: str
+) -> None:
+    # given
+    declare(vhost)
+    parts = urlsplit(vhost)
+    with FaultProxy(parts.hostname or "", parts.port or 5672) as proxy:
+        link = urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"))
+        with worker(database, link, answer_seconds=1) as process:
+            (before,) = send(vhost, {"do": "effect"})
+            wait_for(lambda: effects(engine) == [before])
+
+            # when
+            proxy.faults.refused = True
+            proxy.reset_all()
+            time.sleep(5)
+            proxy.faults.refused = False
+
+            # then
+            (after,) = send(vhost, {"do": "effect"})
+            wait_for(lambda: effects(engine) == sorted([before, after]), what="work after the broker was away")
+            assert process.running
 
 
 def test_m8_a_handler_busy_for_three_heartbeats_has_one_effect_and_its_service_lives_on(

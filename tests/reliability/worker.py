@@ -1,6 +1,6 @@
 """A service process for the M rows: takes test.work, does what the message says, and writes each effect once.
 
-Run as `python -m tests.reliability.worker DATABASE_URL RABBITMQ_URL RETRY_SECONDS HEARTBEAT`.
+Run as `python -m tests.reliability.worker DATABASE_URL RABBITMQ_URL RETRY_SECONDS HEARTBEAT [ANSWER_SECONDS]`.
 """
 
 import eventlet
@@ -63,7 +63,8 @@ def cut_links() -> None:
             link.transport.connected = False
 
 
-def main(database_url: str, rabbitmq_url: str, retry_seconds: str, heartbeat: str) -> None:
+def main(database_url: str, rabbitmq_url: str, retry_seconds: str, heartbeat: str, answer_seconds: str = "10") -> None:
+    topology.ANSWER_SECONDS = int(answer_seconds)
     start_logging("test", "INFO")
     engine = make_engine(database_url, "worker", pool_size=12)
     config = broker.config(

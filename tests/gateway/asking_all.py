@@ -6,6 +6,7 @@ from pathlib import Path
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
+    GraphQLField,
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLSchema,
@@ -44,10 +45,14 @@ def least_request(known: GraphQLSchema, wanted: str, msp_id: str) -> str:
     """A valid request for the field, about the MSP."""
     kind, _, name = wanted.partition(".")
     field = known.type_map[kind].fields[name]
-    given = [f"{each}: {_value(each, argument, msp_id)}" for each, argument in field.args.items() if _must(argument)]
-    arguments = f"({', '.join(given)})" if given else ""
     below = "" if is_leaf_type(get_named_type(field.type)) else " { __typename }"
-    return f"{kind.lower()} {{ {name}{arguments}{below} }}"
+    return f"{kind.lower()} {{ {name}{given_arguments(field, msp_id)}{below} }}"
+
+
+def given_arguments(field: GraphQLField, msp_id: str) -> str:
+    """The arguments that the field must have, in brackets; "" when it needs none."""
+    given = [f"{each}: {_value(each, argument, msp_id)}" for each, argument in field.args.items() if _must(argument)]
+    return f"({', '.join(given)})" if given else ""
 
 
 def _must(argument: GraphQLArgument) -> bool:

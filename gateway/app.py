@@ -61,7 +61,7 @@ class GatewaySettings(Settings):
         "", help="addresses of proxies whose X-Forwarded-For is believed, with commas between"
     )
     introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
-    reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup new-key`)")
+    reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup key new`)")
     private_addresses: bool = setting(
         default=False, help="whether webhooks may lead to http and private addresses (sandbox only)"
     )

@@ -42,7 +42,7 @@ class Rules:
                 WayOut(private_addresses=False).look(rule.target)
         made_id = uuid5(NAMESPACE_URL, f"trueup:{msp_id}/rule/{operation_id}").hex
         with self.engine.begin() as connection:
-            _one_at_a_time(connection, msp_id)
+            one_at_a_time(connection, msp_id)
             before = _standing(connection, msp_id, rule_id or made_id)
             if before is None and rule_id:
                 raise NoSuchRule(rule_id)
@@ -66,7 +66,7 @@ class Rules:
     def remove(self, msp_id: MspId, rule_id: str) -> None:
         """Takes the rule away; once more does nothing. NoSuchRule."""
         with self.engine.begin() as connection:
-            _one_at_a_time(connection, msp_id)
+            one_at_a_time(connection, msp_id)
             row = connection.execute(
                 text("SELECT * FROM setup.notification_rules WHERE msp_id = :msp_id AND rule_id = :rule_id"),
                 {"msp_id": msp_id, "rule_id": rule_id},
@@ -158,7 +158,7 @@ def _standing(connection: Connection, msp_id: MspId, rule_id: str) -> Row[Any] |
     ).first()
 
 
-def _one_at_a_time(connection: Connection, msp_id: MspId) -> None:
+def one_at_a_time(connection: Connection, msp_id: MspId) -> None:
     """Rules of an MSP are saved one by one: the same wish sent twice at once finds what the first has made."""
     connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7429))"), {"key": f"{msp_id}/notification-rules"}

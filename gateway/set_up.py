@@ -199,7 +199,8 @@ def setup_msp(connection: Connection, msp_id: MspId) -> setup.Msp:
 
 def _before(connection: Connection, msp_id: MspId, connection_id: str, kind: str) -> setup.OutsideConnection | None:
     try:
-        before = setup.connection_of(connection, msp_id, ConnectionId(connection_id))
+        # Locked: secrets that are not given are written back as they were read, and may be re-sealed meanwhile.
+        before = setup.connection_of(connection, msp_id, ConnectionId(connection_id), to_change=True)
     except KeyError:
         return None
     if before.kind != kind:

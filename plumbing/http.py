@@ -1,13 +1,14 @@
 """A request to an outside API -> its whole answer, or one failure of a named kind.
 
-Never retries, never follows a redirect, never waits longer than told, never takes more bytes than told. The kinds:
+Never retries, never follows a redirect, never waits longer than told, never takes more bytes than told. What a failure tells
+has *** where the server echoed what opens the API. The kinds:
 unreachable (no or broken connection, time-out, 502, 503, 504), rate_limited (429), unauthorised (401), forbidden (403),
 malformed (an answer that is not what the API speaks), address (the URL may not be called; nothing was sent) and rejected (any
 other status of 400 and above).
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,14 +17,17 @@ from typing import Any
 import requests
 from eventlet.patcher import is_monkey_patched
 from eventlet.timeout import Timeout
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import DecodeError, HTTPError
 
 from plumbing import metrics, way_out
 from plumbing.addresses import PrivateAddress
 from plumbing.clock import Clock
+from plumbing.hiding import Hiding
 from plumbing.way_out import WayOut
 
 LARGEST_ANSWER = 64 * 2**20
+LONGEST_MESSAGE = 300
 USER_AGENT = "Trueup/0.1"
 _BAD_ADDRESS = (
     requests.exceptions.InvalidURL,
@@ -80,10 +84,11 @@ class OutsideFailure(Exception):
 
 
 class Http:
-    """A keep-alive session with one outside API. api: its name in metrics; way: how its requests leave."""
+    """A keep-alive session with one outside API. api: its name in metrics; way: how its requests leave; secrets: what opens it,
+    beside the Authorization of each request."""
 
-    def __init__(self, api: str, limits: Limits, clock: Clock, way: WayOut) -> None:
-        self._api, self._limits, self._clock = api, limits, clock
+    def __init__(self, api: str, limits: Limits, clock: Clock, way: WayOut, secrets: Iterable[str] = ()) -> None:
+        self._api, self._limits, self._clock, self._secrets = api, limits, clock, tuple(secrets)
         self._session = way_out.session(way)
         self._session.headers.update({"User-Agent": USER_AGENT})
 
@@ -101,6 +106,7 @@ class Http:
         """The answer to one request, sent once. endpoint: its name in metrics, without ids. OutsideFailure."""
         began = time.monotonic()
         outcome = "answered"
+        hidden: OutsideFailure
         try:
             with _in_time(self._limits.total):
                 return self._call(
@@ -108,10 +114,31 @@ class Http:
                 )
         except OutsideFailure as failure:
             outcome = failure.kind
-            raise
+            hidden = self._without_secrets(failure, (headers or {}).get("Authorization", ""))
         finally:
             metrics.outside_calls.labels(self._api, endpoint, outcome).inc()
             metrics.outside_seconds.labels(self._api, endpoint).observe(time.monotonic() - began)
+        # Outside the handler: what it came from is not masked, and must stand in no traceback.
+        raise hidden
+
+    def _without_secrets(self, failure: OutsideFailure, authorization: str) -> OutsideFailure:
+        hiding = self._hiding(authorization)
+        return OutsideFailure(
+            failure.kind,
+            hiding.text(failure.message)[:LONGEST_MESSAGE],
+            sent=failure.sent,
+            retry_after=failure.retry_after,
+            status=failure.status,
+            headers=CaseInsensitiveDict({name: hiding.text(value) for name, value in failure.headers.items()}),
+            body=hiding.bytes(failure.body),
+        )
+
+    def hide(self, text: str, authorization: str = "") -> str:
+        """What stood in an answer, as it may be told: with *** for each of the secrets. authorization: the request's."""
+        return self._hiding(authorization).text(text)
+
+    def _hiding(self, authorization: str) -> Hiding:
+        return Hiding((*self._secrets, authorization.rpartition(" ")[2]))
 
     def close(self) -> None:
         """Closes the kept connections."""
@@ -207,4 +234,4 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
 
 
 def _plainly(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]

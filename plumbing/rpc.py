@@ -6,6 +6,7 @@ For plain threads and commands (the gateway, the operator's command): one proxy 
 from typing import Any
 
 import amqp
+from kombu import Connection
 from kombu.exceptions import OperationalError
 from nameko.exceptions import MethodNotFound, RemoteError, RpcTimeout, UnknownService
 from nameko.standalone.rpc import ClusterRpcProxy
@@ -29,4 +30,22 @@ def call(rabbitmq_url: str, service: str, method: str, seconds: float = 30, **ar
     except (RemoteError, MethodNotFound) as error:
         raise ServiceRefused(f"{service}.{method}: {error}") from error
     except (OSError, amqp.AMQPError, OperationalError) as error:
-        raise ServiceSilent(f"RabbitMQ cannot be reached, so {service} cannot be asked: {error}") from error
+        raise _unreachable(service, error) from error
+
+
+def replicas(rabbitmq_url: str, service: str) -> int:
+    """How many processes of a service stand ready to answer; ServiceSilent when there is none."""
+    try:
+        with Connection(rabbitmq_url, connect_timeout=10) as connection:
+            found = int(connection.default_channel.queue_declare(f"rpc-{service}", passive=True).consumer_count)
+    except amqp.NotFound:
+        found = 0
+    except (OSError, amqp.AMQPError, OperationalError) as error:
+        raise _unreachable(service, error) from error
+    if not found:
+        raise ServiceSilent(f"the service {service} does not run (trueup doctor)")
+    return found
+
+
+def _unreachable(service: str, error: Exception) -> ServiceSilent:
+    return ServiceSilent(f"RabbitMQ cannot be reached, so {service} cannot be asked: {error}")

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from plumbing.secrets import are_keys
+
 PREFIX: Final = "TRUEUP_"
 
 S = TypeVar("S", bound="Settings")
@@ -77,7 +79,11 @@ class Settings:
 class OutsideSettings(Settings):
     """What the processes that call an outside API need as well."""
 
-    private_key: str = setting(secret=True, help="opens the connection secrets sealed for this service (base64)")
+    private_key: str = setting(
+        secret=True,
+        help="opens the connection secrets sealed for this service (base64); several with commas, the newest first",
+        fits=are_keys,
+    )
     private_addresses: bool = setting(
         default=False, help="whether connections may lead to http and private addresses (sandbox only)"
     )
@@ -90,16 +96,26 @@ class OutsideSettings(Settings):
 class OperatorSettings(Settings):
     """What the operator's command needs: it seals connection secrets for the services that open them."""
 
-    poller_public_key: str = setting("", help="public key of the poller, made by `trueup new-key`")
-    psa_writer_public_key: str = setting("", help="public key of the writer, made by `trueup new-key`")
+    poller_public_key: str = setting("", help="public key of the poller, made by `trueup key new`")
+    psa_writer_public_key: str = setting("", help="public key of the writer, made by `trueup key new`")
+    reporting_public_key: str = setting("", help="public key of reporting, made by `trueup key new`")
 
     def public_keys(self) -> dict[str, str]:
         """The public key of each service that opens secrets; BadSettings when one is not set."""
         keys = {"poller": self.poller_public_key, "psa_writer": self.psa_writer_public_key}
         missing = [f"{PREFIX}{service.upper()}_PUBLIC_KEY" for service, key in keys.items() if not key]
         if missing:
-            raise BadSettings(f"set {' and '.join(missing)}: the public halves of the keys from `trueup new-key`")
+            raise BadSettings(f"set {' and '.join(missing)}: the public halves of the keys from `trueup key new`")
         return keys
+
+    def public_key(self, service: str) -> str:
+        """The public key of one service that opens secrets; BadSettings when it is not set."""
+        key = str(getattr(self, f"{service}_public_key"))
+        if not key:
+            raise BadSettings(
+                f"set {PREFIX}{service.upper()}_PUBLIC_KEY: the public half of the key that {service} holds"
+            )
+        return key
 
 
 def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -> S:

@@ -65,10 +65,15 @@ def connections_of(connection: Connection, msp_id: MspId) -> list[OutsideConnect
     return [_connection(row) for row in rows]
 
 
-def connection_of(connection: Connection, msp_id: MspId, connection_id: ConnectionId) -> OutsideConnection:
-    """One connection; KeyError when there is none."""
+def connection_of(
+    connection: Connection, msp_id: MspId, connection_id: ConnectionId, *, to_change: bool = False
+) -> OutsideConnection:
+    """One connection; KeyError when there is none. to_change: nobody else changes it until the transaction ends."""
     row = connection.execute(
-        text("SELECT * FROM setup.connections WHERE msp_id = :msp_id AND connection_id = :connection_id"),
+        text(
+            f"""SELECT * FROM setup.connections WHERE msp_id = :msp_id AND connection_id = :connection_id
+                {"FOR UPDATE" if to_change else ""}"""
+        ),
         {"msp_id": msp_id, "connection_id": connection_id},
     ).first()
     if row is None:

@@ -77,6 +77,7 @@ class House:
     odin: OdinAccount
     psa: Desk
     keys: dict[str, tuple[str, str]]
+    settings: dict[str, str] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     ended: list[Part] = field(default_factory=list)
 
@@ -92,6 +93,7 @@ class House:
             environment |= SHORT_WAITS
         if name in self.keys:
             environment |= {"TRUEUP_PRIVATE_KEY": self.keys[name][0], "TRUEUP_PRIVATE_ADDRESSES": "true"}
+        environment |= self.settings
         module, arguments = ("deploy.run_relay", ()) if name == "relay" else ("deploy.run_service", (name,))
         key = f"{name}-{replica}"
         if key in self.parts:
@@ -306,16 +308,18 @@ def with_port(url: str, port: int) -> str:
 
 
 @contextmanager
-def running_house(url: str, rabbitmq_url: str, parts: tuple[str, ...] = ("relay", *SERVICES)) -> Iterator[House]:
-    """A house on the given database and vhost; every process is gone afterwards."""
+def running_house(
+    url: str, rabbitmq_url: str, parts: tuple[str, ...] = ("relay", *SERVICES), **settings: str
+) -> Iterator[House]:
+    """A house on the given database and vhost; every process is gone afterwards. settings: for each of its processes."""
     with ExitStack() as stack:
         clock = SandboxClock()
         odin = stack.enter_context(odin_sandbox(clock=clock, companies=1))
         psa = stack.enter_context(autotask_sandbox(clock=clock))
         engine = make_engine(url, "test", pool_size=5)
         stack.callback(engine.dispose)
-        keys = {service: new_key_pair() for service in ("poller", "psa_writer")}
-        house = House(url, rabbitmq_url, engine, odin, psa, keys)
+        keys = {service: new_key_pair() for service in ("poller", "psa_writer", "reporting")}
+        house = House(url, rabbitmq_url, engine, odin, psa, keys, settings)
         try:
             for name in parts:
                 house.start(name)

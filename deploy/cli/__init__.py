@@ -8,6 +8,7 @@ from deploy.cli.doctor import doctor
 from deploy.cli.export import export
 from deploy.cli.failures import failures
 from deploy.cli.installation import Installation, told
+from deploy.cli.keys import key
 from deploy.cli.relations import relations
 from deploy.cli.replay import replay
 from deploy.cli.users import user
@@ -15,15 +16,14 @@ from deploy.migrate import migrate as migrate_database
 from domain.keys import ConnectionId, MspId
 from domain.policies import POLICIES
 from gateway.set_up import KINDS
-from plumbing.secrets import new_key_pair
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
     """Operate a Trueup installation. Settings come from TRUEUP_DATABASE_URL (the owner's), TRUEUP_RABBITMQ_URL and the
-    public keys TRUEUP_POLLER_PUBLIC_KEY and TRUEUP_PSA_WRITER_PUBLIC_KEY; after `make up`, load them with
-    `. .trueup/environment`."""
+    public keys TRUEUP_POLLER_PUBLIC_KEY, TRUEUP_PSA_WRITER_PUBLIC_KEY and TRUEUP_REPORTING_PUBLIC_KEY; after `make up`,
+    load them with `. .trueup/environment`."""
     context.obj = Installation()
 
 
@@ -35,13 +35,6 @@ def migrate(house: Installation, role_password: str) -> None:
     """Bring the database to today's tables, rights and roles."""
     migrate_database(house.settings.database_url, role_password)
     click.echo("The database is up to date.")
-
-
-@main.command("new-key")
-def new_key() -> None:
-    """Make a key pair for a service: the private half for its TRUEUP_PRIVATE_KEY, the public half for everyone."""
-    private, public = new_key_pair()
-    click.echo(f"private {private}\npublic  {public}")
 
 
 @main.group()
@@ -172,5 +165,5 @@ def catalogue(house: Installation, msp_id: str) -> None:
     click.echo(f"{put} catalogue reads asked for; `trueup doctor` says why if nothing comes.")
 
 
-for command in (user, relations, failures, export, replay, doctor):
+for command in (user, key, relations, failures, export, replay, doctor):
     main.add_command(command)

@@ -13,8 +13,9 @@ import psycopg2
 from deploy.servers import ServerError
 from deploy.up.parts import Folder
 from deploy.up.sandbox_msp import ADMIN
-from deploy.up.site import DEFAULT_PORTS, Site
+from deploy.up.site import DEFAULT_PORTS, Site, add_key, keep_newest_key, read_site
 from deploy.up.starting import start_house, stop_house
+from gateway.resealing import OPENERS
 
 
 @click.group()
@@ -71,6 +72,33 @@ def down(folder: Folder) -> None:
     with _alone(folder):
         stopped = stop_house(folder)
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing ran here")
+
+
+@main.command("new-key")
+@click.argument("service", type=click.Choice(OPENERS))
+@click.pass_obj
+def new_key(folder: Folder, service: str) -> None:
+    """Give SERVICE a new key beside the old one, from the next start on."""
+    with _alone(folder):
+        add_key(folder, _site(folder), service)
+    click.echo(f"Next: make down up, load the settings anew, and trueup key rotate {service}")
+
+
+@main.command("drop-old-keys")
+@click.argument("service", type=click.Choice(OPENERS))
+@click.pass_obj
+def drop_old_keys(folder: Folder, service: str) -> None:
+    """Take from SERVICE all keys but the newest, from the next start on: when `trueup key rotate` says that none is needed."""
+    with _alone(folder):
+        keep_newest_key(folder, _site(folder), service)
+    click.echo("Next: make down up")
+
+
+def _site(folder: Folder) -> Site:
+    site = read_site(folder)
+    if site is None:
+        raise click.ClickException(f"there is no installation in {folder.path}")
+    return site
 
 
 @main.command()

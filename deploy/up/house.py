@@ -27,6 +27,7 @@ def operator_settings(folder: Folder, site: Site, database_url: str, rabbitmq_ur
         "TRUEUP_ROLE_PASSWORD": site.secrets["role_password"],
         "TRUEUP_POLLER_PUBLIC_KEY": site.secrets["poller_public_key"],
         "TRUEUP_PSA_WRITER_PUBLIC_KEY": site.secrets["psa_writer_public_key"],
+        "TRUEUP_REPORTING_PUBLIC_KEY": site.secrets["reporting_public_key"],
         "TRUEUP_CLOCK_FILE": str(folder.path / "clock"),
     }
 

@@ -1,7 +1,9 @@
-"""`python -m deploy.up.in_containers prepare|fill`: what `docker compose up` needs done once, beside starting containers.
+"""`python -m deploy.up.in_containers prepare|fill|new-key|drop-old-keys`: what `docker compose up` needs done beside starting
+containers.
 
 prepare: tables, roles, keys and token. Each key goes into the volume of the one service that may hold it, so that no
-other container can open the secrets sealed for it. fill: the sandbox's MSP, polled, read and linked."""
+other container can open the secrets sealed for it. fill: the sandbox's MSP, polled, read and linked. The others change
+the keys of a service; it takes them up when it is started again."""
 
 import secrets
 import shlex
@@ -15,12 +17,11 @@ from deploy.servers.postgres import connection_problem, create_database
 from deploy.servers.process import write_private
 from deploy.up.sandbox_msp import Sandboxes, fill, write_links
 from deploy.up.screen import step, wait_until
+from gateway.resealing import OPENERS
 from plumbing.clock import Clock
 from plumbing.database import make_engine
-from plumbing.secrets import new_key_pair
+from plumbing.secrets import each_key, new_key_pair, public_key_of
 from plumbing.settings import BadSettings, OperatorSettings, read_settings
-
-OPENERS = ("poller", "psa_writer", "reporting")
 
 
 @click.group()
@@ -61,6 +62,42 @@ def fill_sandbox(odin: str, autotask: str, links: Path) -> None:
         raise click.ClickException(str(error)) from None
     finally:
         engine.dispose()
+
+
+@main.command("new-key")
+@click.argument("service", type=click.Choice(OPENERS))
+@click.option(
+    "--secrets", "folder", type=click.Path(path_type=Path), default="/secrets", help="Holds a folder a service."
+)
+def new_key(service: str, folder: Path) -> None:
+    """Give SERVICE a new key beside the old one."""
+    private, public = new_key_pair()
+    _write_keys(folder, service, f"{private},{_read(folder / service)['TRUEUP_PRIVATE_KEY']}", public)
+    click.echo(f"Next: start {service} and gateway again, and run: key rotate {service}")
+
+
+@main.command("drop-old-keys")
+@click.argument("service", type=click.Choice(OPENERS))
+@click.option(
+    "--secrets", "folder", type=click.Path(path_type=Path), default="/secrets", help="Holds a folder a service."
+)
+def drop_old_keys(service: str, folder: Path) -> None:
+    """Take from SERVICE all keys but the newest: when `key rotate` says that none is needed."""
+    newest = each_key(_read(folder / service)["TRUEUP_PRIVATE_KEY"])[0]
+    _write_keys(folder, service, newest, public_key_of(newest))
+    click.echo(f"Next: start {service} again")
+
+
+def _write_keys(folder: Path, service: str, private: str, public: str) -> None:
+    """The private half first: when this is ended between the two, secrets are still sealed with a key that opens."""
+    write_private(folder / service / "environment", _setting("TRUEUP_PRIVATE_KEY", private))
+    known = _read(folder / "public") | {f"TRUEUP_{service.upper()}_PUBLIC_KEY": public}
+    write_private(folder / "public" / "environment", "".join(_setting(name, value) for name, value in known.items()))
+
+
+def _read(folder: Path) -> dict[str, str]:
+    words = shlex.split((folder / "environment").read_text())
+    return dict(word.split("=", 1) for word in words if word != "export")
 
 
 def _settings() -> OperatorSettings:

@@ -11,7 +11,8 @@ from deploy.servers import ServerError
 from deploy.servers.ports import free_port, is_free
 from deploy.servers.process import write_private
 from deploy.up.parts import Folder
-from plumbing.secrets import new_key_pair
+from gateway.resealing import OPENERS
+from plumbing.secrets import each_key, new_key_pair, public_key_of
 
 #: Where each part listens when nobody wishes otherwise and nobody else listens there; None: any free port.
 DEFAULT_PORTS: dict[str, int | None] = {
@@ -75,6 +76,24 @@ def save_site(folder: Folder, site: Site) -> None:
     )
 
 
+def add_key(folder: Folder, site: Site, service: str) -> None:
+    """Gives a service a new key, with which secrets are sealed from the next start on; the older ones still open."""
+    private, public = new_key_pair()
+    older = site.secrets[f"{service}_private_key"]
+    _save_keys(folder, site, service, f"{private},{older}", public)
+
+
+def keep_newest_key(folder: Folder, site: Site, service: str) -> None:
+    """Takes all but the newest key from a service, from the next start on."""
+    newest = each_key(site.secrets[f"{service}_private_key"])[0]
+    _save_keys(folder, site, service, newest, public_key_of(newest))
+
+
+def _save_keys(folder: Folder, site: Site, service: str, private: str, public: str) -> None:
+    keys = {f"{service}_private_key": private, f"{service}_public_key": public}
+    save_site(folder, replace(site, secrets={**site.secrets, **keys}))
+
+
 def _choose_ports(known: Mapping[str, int], wished: Mapping[str, int | None]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name, default in DEFAULT_PORTS.items():
@@ -91,6 +110,6 @@ def _choose_ports(known: Mapping[str, int], wished: Mapping[str, int | None]) ->
 def _new_secrets() -> dict[str, str]:
     made = {"token": random.token_urlsafe(24), "role_password": random.token_urlsafe(18)}
     made["admin_password"] = random.token_urlsafe(12)
-    for service in ("poller", "psa_writer", "reporting"):
+    for service in OPENERS:
         made[f"{service}_private_key"], made[f"{service}_public_key"] = new_key_pair()
     return made

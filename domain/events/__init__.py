@@ -14,6 +14,7 @@ from domain.events.gateway import (
     PolicyChanged,
     PostingPaused,
     PostingResumed,
+    SecretsResealed,
 )
 from domain.events.mapping import RelationCleared, RelationSet
 from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserDisabled, UserRoleSet
@@ -80,6 +81,7 @@ Event = (
     | PlanRefused
     | MspAdded
     | ConnectionSaved
+    | SecretsResealed
     | PolicyChanged
     | NotificationRuleSaved
     | NotificationRuleRemoved
@@ -151,6 +153,7 @@ __all__ = [
     "ResourceDisappeared",
     "ResourceDiscovered",
     "ResourceRenamed",
+    "SecretsResealed",
     "SubscriptionObserved",
     "SubscriptionRenewalUnclear",
     "SubscriptionRenewed",

@@ -31,6 +31,20 @@ class ConnectionSaved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretsResealed:
+    """Secrets stayed what they are and were sealed with another key of the service that opens them; key_id: its id. place:
+    connection or notification_rule; kind: of the connection, or webhook. Stream: sealing/<place>/<id>."""
+
+    type: ClassVar[str] = "SecretsResealed"
+    version: ClassVar[int] = 1
+    place: str
+    place_id: str
+    kind: str
+    secrets: tuple[str, ...]
+    key_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyChanged:
     """A policy of the MSP got another value. Stream: policy."""
 

@@ -49,7 +49,7 @@ def opened(
     limits = Limits(
         float(settings.http_connect_seconds), float(settings.http_read_seconds), float(settings.http_total_seconds)
     )
-    http = Http("odin", limits, clock, WayOut(settings.private_addresses))
+    http = Http("odin", limits, clock, WayOut(settings.private_addresses), (access.password, access.key))
     try:
         yield SimpleApi(access, http, budget, clock, deadline, counting)
     finally:

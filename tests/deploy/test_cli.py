@@ -50,7 +50,8 @@ def said(outcome: subprocess.CompletedProcess[str]) -> str:
     return outcome.stdout + outcome.stderr
 
 
-GROUPS = ["", "migrate", "new-key", "msp", "msp add", "connection", "connection set", "connection test", "policy"]
+GROUPS = ["", "migrate", "key", "key new", "key rotate", "msp", "msp add", "connection", "policy"]
+GROUPS += ["connection set", "connection test"]
 GROUPS += ["poll", "catalogue", "relations", "relations import", "relations export", "failures", "failures list"]
 GROUPS += ["failures retry", "export", "replay", "doctor"]
 

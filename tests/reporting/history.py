@@ -306,6 +306,12 @@ def connection_saved(version: int = 1) -> e.ConnectionSaved:
     )
 
 
+def secrets_resealed() -> e.SecretsResealed:
+    return e.SecretsResealed(
+        place="connection", place_id="odin", kind="odin", secrets=("password", "secret"), key_id="0f3a5c7e9b1d2f40"
+    )
+
+
 def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
     return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
 

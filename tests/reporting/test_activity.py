@@ -100,6 +100,18 @@ def test_of_secrets_it_says_only_that_they_were_replaced(engine: Engine, msp_id:
     assert changes(row) == {"gateway_url": (None, "changed"), "user": (None, "changed"), "password": (None, "replaced")}
 
 
+def test_secrets_that_were_sealed_with_another_key_are_named(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.secrets_resealed(), actor="operator")
+
+    assert (row["action"], row["object_kind"], row["object_id"], row["object_label"]) == (
+        "secrets_resealed",
+        "connection",
+        "odin",
+        "odin",
+    )
+    assert changes(row) == {"password": (None, "resealed"), "secret": (None, "resealed")}
+
+
 def test_a_connection_saved_without_a_change_has_none(engine: Engine, msp_id: MspId) -> None:
     same = dataclasses.replace(h.connection_saved(2), changed_settings=(), replaced_secrets=())
 
@@ -175,6 +187,7 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
     each = [
         h.msp_added(),
         h.connection_saved(),
+        h.secrets_resealed(),
         h.policy_changed("post"),
         h.rule_saved(),
         h.rule_removed(),

@@ -250,13 +250,25 @@ class SimpleApi:
         url = self._address + path
         try:
             with self._counting(endpoint):
-                answer = _json_only(
-                    self._http.call(method, url, endpoint=endpoint, headers=wanted | headers, params=query, body=body)
+                answer = self._json_only(
+                    self._http.call(method, url, endpoint=endpoint, headers=wanted | headers, params=query, body=body),
+                    headers["Authorization"],
                 )
         except OutsideFailure as failure:
             _log_call(endpoint, failure.status, failure.headers.get("X-Correlation-ID"), failure)
             raise self._told_apart(failure) from None
-        _log_call(endpoint, answer.status, answer.headers.get("X-Correlation-ID"))
+        _log_call(
+            endpoint,
+            answer.status,
+            self._http.hide(answer.headers.get("X-Correlation-ID", ""), headers["Authorization"]),
+        )
+        return answer
+
+    def _json_only(self, answer: Answer, authorization: str) -> Answer:
+        kind = answer.headers.get("Content-Type", "").split(";")[0].strip()
+        if kind.lower() != "application/json" and not kind.lower().endswith("+json"):
+            told = self._http.hide(kind, authorization) or "of no type"
+            raise OutsideFailure("malformed", f"the answer is {told} instead of JSON", status=answer.status)
         return answer
 
     def _told_apart(self, failure: OutsideFailure) -> OutsideFailure:
@@ -272,13 +284,6 @@ class SimpleApi:
         spent = QuotaSpent(_seconds_to_reset(failure, refusal.message, self._clock.now()))
         self._budget.pause(spent.seconds, spent.message)
         return spent
-
-
-def _json_only(answer: Answer) -> Answer:
-    kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise OutsideFailure("malformed", f"the answer is {kind or 'of no type'} instead of JSON", status=answer.status)
-    return answer
 
 
 def _refusal(body: bytes) -> _Refusal:

@@ -72,10 +72,9 @@ class Door:
     ) -> None:
         self._account, self._requests, self._limiter, self._counting = account, requests, limiter, counting
         self._clock, self._limits, self._way = clock, limits, way
-        self._http = Http("autotask", limits, clock, way)
+        self._credentials = b64encode(f"{account.user.strip()}:{account.password}".encode()).decode("ascii")
+        self._http = self._session()
         self._zone: tuple[str, datetime] | None = None
-        credentials = f"{account.user.strip()}:{account.password}".encode()
-        self._authorization = f"Basic {b64encode(credentials).decode('ascii')}"
 
     def close(self) -> None:
         """Closes the kept connections."""
@@ -90,7 +89,7 @@ class Door:
 
     def read(self, request: Request, parse: Callable[[bytes], T]) -> T:
         """What `parse` makes of the reply to a call that changes nothing. Raises PsaFailure, also for parse's BadReply."""
-        with _failures(request):
+        with _failures(request, self._http.hide):
             return parse(self._signed_in(request, self._http))
 
     def create(self, request: Request, sent: int) -> Outcome:
@@ -101,8 +100,8 @@ class Door:
         kept one that the server is just closing would leave the outcome unknown for nothing.
         """
         try:
-            with closing(Http("autotask", self._limits, self._clock, self._way)) as http:
-                return _create_outcome(self._signed_in(request, http), sent)
+            with closing(self._session()) as http:
+                return _create_outcome(self._signed_in(request, http), sent, http.hide)
         except OutsideFailure as failure:
             fault = _told(failure)
             if fault is not None:
@@ -110,6 +109,10 @@ class Door:
             if not failure.sent or failure.kind in _AT_THE_DOOR:
                 raise _outside(failure) from failure
             return Unknown(f"no usable answer: {failure.message}")
+
+    def _session(self) -> Http:
+        secrets = (self._account.password, self._account.tracking_identifier, self._credentials)
+        return Http("autotask", self._limits, self._clock, self._way, secrets)
 
     def _signed_in(self, request: Request, http: Http) -> bytes:
         """The body of the answer. Refused at sign-in, asks for the zone again, because it may have moved; the same zone
@@ -131,7 +134,7 @@ class Door:
 
     def _send(self, zone: str, request: Request, http: Http) -> bytes:
         with self._limiter(request.entity):
-            return self._post(zone, request, http, {"Authorization": self._authorization})
+            return self._post(zone, request, http, {"Authorization": f"Basic {self._credentials}"})
 
     def _post(self, url: str, request: Request, http: Http, headers: dict[str, str]) -> bytes:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": request.action, **headers}
@@ -141,7 +144,7 @@ class Door:
 
     def _ask_zone(self) -> str:
         request = self._requests.zone(self._account.user)
-        with _failures(request):
+        with _failures(request, self._http.hide):
             zone = read_zone(self._post(self._account.address, request, self._http, {}))
         if zone.error_code or not zone.url:
             message = f"Autotask found no zone for the user (code {zone.error_code})."
@@ -162,17 +165,24 @@ class Door:
 
 
 @contextmanager
-def _failures(request: Request) -> Iterator[None]:
-    """Everything that can go wrong with a call that changes nothing, as PsaFailure."""
+def _failures(request: Request, hide: Callable[[str], str]) -> Iterator[None]:
+    """Everything that can go wrong with a call that changes nothing, as PsaFailure. What Autotask says may repeat what was
+    sent: only the hidden form goes on, so the cause stands in no traceback."""
     try:
         yield
     except OutsideFailure as failure:
         fault = _told(failure)
         raise (_outside(failure) if fault is None else _fault(fault, failure.retry_after)) from failure
     except Fault as fault:
-        raise _fault(fault) from fault
+        raise _fault(_hidden(fault, hide)) from None
+    except PsaFailure as told:
+        raise PsaFailure(told.kind, hide(told.message), told.fix, told.retry_after) from None
     except BadReply as bad:
-        raise _foreign(request, bad) from bad
+        raise _foreign(request, BadReply(hide(str(bad)))) from None
+
+
+def _hidden(fault: Fault, hide: Callable[[str], str]) -> Fault:
+    return Fault(hide(fault.message), fault.by_caller)
 
 
 def _told(failure: OutsideFailure) -> Fault | None:
@@ -184,15 +194,15 @@ def _told(failure: OutsideFailure) -> Fault | None:
     return fault
 
 
-def _create_outcome(body: bytes, sent: int) -> Outcome:
+def _create_outcome(body: bytes, sent: int, hide: Callable[[str], str]) -> Outcome:
     try:
         reply = read_reply(body, "create", repair=False)
     except Fault as fault:
-        return _faulted_create(fault, sent)
+        return _faulted_create(_hidden(fault, hide), sent)
     except BadReply as bad:
-        return Unknown(f"the reply cannot be believed: {bad}")
+        return Unknown(f"the reply cannot be believed: {hide(str(bad))}")
     if reply.return_code == REFUSED_CODE:
-        return errors.create_outcome(reply.errors, sent)
+        return errors.create_outcome([hide(error) for error in reply.errors], sent)
     if reply.return_code != SUCCESS or reply.errors:
         return Unknown(f"the reply contradicts itself: code {reply.return_code} with {len(reply.errors)} errors")
     given = [each.text("id") for each in reply.entities or ()] or list(reply.returned_ids)

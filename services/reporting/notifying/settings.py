@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import urlsplit
 
+from plumbing.secrets import are_keys
 from plumbing.settings import Settings, setting
 
 
@@ -12,7 +13,12 @@ class ReportingSettings(Settings):
     """The settings of the reporting service. Without a key no webhook is signed, without a mail server no mail is sent; the
     deliveries say so."""
 
-    private_key: str = setting("", secret=True, help="opens the webhook secrets sealed for this service (base64)")
+    private_key: str = setting(
+        "",
+        secret=True,
+        help="opens the webhook secrets sealed for this service (base64); several with commas, the newest first",
+        fits=are_keys,
+    )
     smtp_url: str = setting(
         "",
         secret=True,

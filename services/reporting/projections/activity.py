@@ -9,6 +9,7 @@ ACTIVITY = ReadModel(
     (
         "MspAdded",
         "ConnectionSaved",
+        "SecretsResealed",
         "PolicyChanged",
         "NotificationRuleSaved",
         "NotificationRuleRemoved",

@@ -11,6 +11,7 @@ WITH acts AS (
             WHEN type LIKE 'ApiKey%' THEN 'api_key'
             WHEN type LIKE 'Posting%' THEN 'posting'
             WHEN type = 'ConnectionSaved' THEN 'connection'
+            WHEN type = 'SecretsResealed' THEN payload ->> 'place'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
     FROM ({events}) e
 )
@@ -28,16 +29,17 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'UserRoleSet' THEN 'user_role_set' WHEN 'UserDisabled' THEN 'user_disabled'
         WHEN 'ApiKeyMade' THEN 'api_key_made' WHEN 'ApiKeyRevoked' THEN 'api_key_revoked'
         WHEN 'PostingPaused' THEN 'posting_paused' WHEN 'PostingResumed' THEN 'posting_resumed'
+        WHEN 'SecretsResealed' THEN 'secrets_resealed'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
         WHEN 'relation' THEN reporting.resource_key(:msp_id, payload) WHEN 'adjustment' THEN payload ->> 'request_id'
-        WHEN 'connection' THEN payload ->> 'connection_id' WHEN 'policy' THEN payload ->> 'policy'
-        WHEN 'notification_rule' THEN payload ->> 'rule_id'
+        WHEN 'connection' THEN coalesce(payload ->> 'connection_id', payload ->> 'place_id') WHEN 'policy' THEN payload ->> 'policy'
+        WHEN 'notification_rule' THEN coalesce(payload ->> 'rule_id', payload ->> 'place_id')
         WHEN 'user' THEN payload ->> 'user_id' WHEN 'api_key' THEN payload ->> 'key_id'
         WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
-        WHEN 'notification_rule' THEN trim((payload ->> 'channel') || ' ' || (payload ->> 'target'))
+        WHEN 'notification_rule' THEN coalesce(trim((payload ->> 'channel') || ' ' || (payload ->> 'target')), payload ->> 'kind')
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
         WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
         WHEN 'posting' THEN 'posting'
@@ -76,6 +78,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
             jsonb_build_object('field', 'ends_at', 'before', NULL, 'after', payload ->> 'ends_at'),
             jsonb_build_object('field', 'scopes', 'before', NULL, 'after', (SELECT string_agg(scope, ', ' ORDER BY n)
                 FROM jsonb_array_elements_text(payload -> 'scopes') WITH ORDINALITY AS k (scope, n))))
+        WHEN type = 'SecretsResealed' THEN (
+            SELECT jsonb_agg(jsonb_build_object('field', secret, 'before', NULL, 'after', 'resealed') ORDER BY n)
+            FROM jsonb_array_elements_text(payload -> 'secrets') WITH ORDINALITY AS s (secret, n))
         WHEN type IN ('NotificationRuleRemoved', 'ApiKeyRevoked') THEN '[]'
         WHEN type = 'NotificationRuleSaved' THEN jsonb_build_array(jsonb_build_object('field', 'kinds', 'before', NULL,
                 'after', (SELECT string_agg(kind, ', ' ORDER BY n)

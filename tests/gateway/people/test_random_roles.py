@@ -180,13 +180,13 @@ class Roles(RuleBasedStateMachine):
         assert self._row_code(answer, "revokeApiKey") == ("" if key.msp_id == msp_id else "NO_SUCH_KEY")
         key.works = key.works and key.msp_id != msp_id
 
-    @rule(who=st.integers(0, 4), msp_id=st.sampled_from(MSPS), wanted=st.sampled_from(ASKED))
+    @rule(who=st.integers(0, 4), msp_id=st.sampled_from(MSPS), wanted=st.sampled_from(ASKED) | st.sampled_from(MARKED))
     def ask(self, who: int, msp_id: str, wanted: str) -> None:
         asks = self.people[who]
         answer = asks.browser.post(whole_request(SCHEMA, wanted, msp_id))
         self._refused(asks, wanted, msp_id, answer)
 
-    @rule(which=st.integers(0, 9), msp_id=st.sampled_from(MSPS), wanted=st.sampled_from(ASKED))
+    @rule(which=st.integers(0, 9), msp_id=st.sampled_from(MSPS), wanted=st.sampled_from(ASKED) | st.sampled_from(MARKED))
     def ask_by_key(self, which: int, msp_id: str, wanted: str) -> None:
         if not self.keys:
             return

@@ -73,6 +73,7 @@ def test_m13_a_hundred_thousand_bells_of_one_msp_keep_reporting_neither_busy_nor
     assert megabytes(reporting) < idle + MOST_MEGABYTES
 
 
+@pytest.mark.timeout(600)
 def test_m13_a_hundred_megabytes_of_events_of_one_msp_are_folded_while_others_are_served(house: House) -> None:
     # given services that were away while one MSP's log grew by a hundred megabytes
     loud, quiet = add_msp(house.engine, "loud"), add_msp(house.engine, "quiet")
@@ -101,7 +102,7 @@ def test_m13_a_hundred_megabytes_of_events_of_one_msp_are_folded_while_others_ar
         highest.update({reader.name: max(highest[reader.name], megabytes(reader)) for reader in readers})
         return all(stands_at_the_head(house.engine, reader.name, loud) for reader in readers)
 
-    wait_for(read_to_the_end, 120, what="a hundred megabytes to be read")
+    wait_for(read_to_the_end, 300, what="a hundred megabytes to be read")
     assert resources_of(house.engine, loud) == EVENTS
     assert all(highest[name] < idle[name] + BACKLOG_MEGABYTES for name in idle), (idle, highest)
 

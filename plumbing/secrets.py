@@ -1,6 +1,7 @@
-"""A connection's secret -> sealed bytes that only the service it is meant for can open (libsodium sealed box).
+"""A secret of a connection or a user -> sealed bytes that only the process it is meant for can open (libsodium sealed box).
 
-MSP, connection and field stand inside the seal and are checked on opening, so a blob copied to another row is refused.
+MSP, connection and field, or the user, stand inside the seal and are checked on opening, so a blob copied to another row is
+refused.
 """
 
 import base64
@@ -14,7 +15,8 @@ from domain.keys import ConnectionId, MspId
 
 
 class NotForUs(Exception):
-    """The sealed secret was not sealed for this key, MSP, connection and field: set it anew with `trueup connection set`."""
+    """The sealed secret was not sealed for this key, MSP, connection and field, or for this key and user: a connection's is set
+    anew with `trueup connection set`."""
 
 
 def new_key_pair() -> tuple[str, str]:
@@ -33,16 +35,35 @@ def public_key_of(private_key: str) -> str:
 
 def seal(public_key: str, msp_id: MspId, connection_id: ConnectionId, name: str, value: str) -> str:
     """The secret, sealed, as base64 text."""
-    inside = orjson.dumps([msp_id, connection_id, name, value])
-    return base64.b64encode(SealedBox(PublicKey(base64.b64decode(public_key))).encrypt(inside)).decode()
+    return _closed(public_key, [msp_id, connection_id, name], value)
 
 
 def unseal(private_key: str, msp_id: MspId, connection_id: ConnectionId, name: str, sealed: str) -> str:
     """The secret in clear; NotForUs when it was sealed for anything else."""
+    return _opened(private_key, [msp_id, connection_id, name], sealed, f"{name} of connection {connection_id}")
+
+
+def seal_of_user(public_key: str, user_id: str, value: str) -> str:
+    """A user's secret, sealed, as base64 text."""
+    return _closed(public_key, ["user", user_id], value)
+
+
+def unseal_of_user(private_key: str, user_id: str, sealed: str) -> str:
+    """The user's secret in clear; NotForUs when it was sealed for anything else."""
+    return _opened(private_key, ["user", user_id], sealed, f"the secret of user {user_id}")
+
+
+def _closed(public_key: str, owner: list[str], value: str) -> str:
+    inside = orjson.dumps([*owner, value])
+    return base64.b64encode(SealedBox(PublicKey(base64.b64decode(public_key))).encrypt(inside)).decode()
+
+
+def _opened(private_key: str, owner: list[str], sealed: str, what: str) -> str:
     try:
         inside = orjson.loads(SealedBox(PrivateKey(base64.b64decode(private_key))).decrypt(base64.b64decode(sealed)))
     except (CryptoError, ValueError, TypeError) as error:
-        raise NotForUs(f"{name} of connection {connection_id} does not open with this service's key") from error
-    if inside[:3] != [msp_id, connection_id, name]:
-        raise NotForUs(f"{name} of connection {connection_id} was sealed for something else")
-    return str(inside[3])
+        raise NotForUs(f"{what} does not open with this service's key") from error
+    *kept_for, value = inside
+    if kept_for != owner:
+        raise NotForUs(f"{what} was sealed for something else")
+    return str(value)

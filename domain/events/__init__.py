@@ -16,7 +16,7 @@ from domain.events.gateway import (
     PostingResumed,
 )
 from domain.events.mapping import RelationCleared, RelationSet
-from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserDisabled, UserRoleSet
+from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserCodesReset, UserDisabled, UserRoleSet
 from domain.events.poller import (
     CompanyObserved,
     PollCompleted,
@@ -92,6 +92,7 @@ Event = (
     | CloseInvoiced
     | UserRoleSet
     | UserDisabled
+    | UserCodesReset
     | ApiKeyMade
     | ApiKeyRevoked
     | ConsumerStopped
@@ -155,6 +156,7 @@ __all__ = [
     "SubscriptionRenewalUnclear",
     "SubscriptionRenewed",
     "UnitsFoundEqual",
+    "UserCodesReset",
     "UserDisabled",
     "UserRoleSet",
 ]

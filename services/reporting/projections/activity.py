@@ -24,6 +24,7 @@ ACTIVITY = ReadModel(
         "CloseInvoiced",
         "UserRoleSet",
         "UserDisabled",
+        "UserCodesReset",
         "ApiKeyMade",
         "ApiKeyRevoked",
         "PostingPaused",

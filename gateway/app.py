@@ -31,16 +31,22 @@ from gateway.errors import Refusal, told
 from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
 from gateway.live import Live
+from gateway.people.codes import Codes
 from gateway.post import Post
 from gateway.schema.context import Context
 from gateway.talking import Doorway
 from plumbing.clock import Clock
 from plumbing.logs import correlated
+from plumbing.secrets import public_key_of
 from plumbing.settings import Settings, setting
 
 log = logging.getLogger(__name__)
 LONGEST_BODY = 32 * 1024
 BODY_SECONDS = 10.0
+
+
+def _is_private_key(text: str) -> bool:
+    return bool(public_key_of(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,12 @@ class GatewaySettings(Settings):
     )
     introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
     reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup key new`)")
+    private_key: str = setting(
+        "",
+        secret=True,
+        help="opens the secrets of users' one-time codes, made by `trueup key new` (base64); empty: there are no codes",
+        fits=_is_private_key,
+    )
     private_addresses: bool = setting(
         default=False, help="whether webhooks may lead to http and private addresses (sandbox only)"
     )
@@ -104,6 +116,7 @@ class Gateway:
             live,
             reporting_public_key=given.reporting_public_key,
             private_addresses=given.private_addresses,
+            codes=Codes(given.private_key),
             post=Post(given.smtp_url, given.mail_from, given.public_url),
         )
         self._asking = Asking(house, introspection=given.introspection)

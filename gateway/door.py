@@ -19,26 +19,29 @@ from gateway.errors import Refusal
 from gateway.people import api_keys, sessions
 from gateway.people.callers import NOBODY, OPERATOR, Caller
 from gateway.people.devices import DEVICE_KEPT
+from gateway.people.half_sign_ins import HALF_LASTS
 from gateway.people.sessions import Place
 from plumbing.clock import Clock
 
 SHORTEST_TOKEN = 16
-SESSION_COOKIE, DEVICE_COOKIE = "__Host-trueup", "__Host-trueup-device"
+SESSION_COOKIE, DEVICE_COOKIE, HALF_COOKIE = "__Host-trueup", "__Host-trueup-device", "__Host-trueup-half"
 LONGEST_COOKIE = 100
 
 
 @dataclass
 class Visit:
-    """Who asks in one request, and from where. Cookies that the answer shall set stand in new_cookies; "" takes one away."""
+    """Who asks in one request, and from where. half: the token of half a sign-in. Cookies that the answer shall set stand in
+    new_cookies; "" takes one away."""
 
     caller: Caller = NOBODY
     place: Place = Place("", "")
     device: str = ""
+    half: str = ""
     new_cookies: dict[str, str] = field(default_factory=dict)
 
     def set_cookie_headers(self) -> list[tuple[str, str]]:
         """The headers that set them. A session's cookie goes with the browser, the device's stays."""
-        lasts = {SESSION_COOKIE: None, DEVICE_COOKIE: DEVICE_KEPT}
+        lasts = {SESSION_COOKIE: None, DEVICE_COOKIE: DEVICE_KEPT, HALF_COOKIE: HALF_LASTS}
         return [
             ("set-cookie", _cookie(name, value, lasts[name] if value else timedelta(0)))
             for name, value in self.new_cookies.items()
@@ -64,7 +67,8 @@ class Door:
         token = cookies.get(SESSION_COOKIE, "")[:LONGEST_COOKIE]
         if not reads:
             _refuse_foreign(request)
-        return Visit(self._read(sessions.caller_of, token) if token else NOBODY, place, device)
+        half = cookies.get(HALF_COOKIE, "")[:LONGEST_COOKIE]
+        return Visit(self._read(sessions.caller_of, token) if token else NOBODY, place, device, half)
 
     def still(self, request: HTTPConnection, given: str) -> bool:
         """Whether whoever asked may still come in."""

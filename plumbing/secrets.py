@@ -1,8 +1,8 @@
-"""A connection's secret -> sealed bytes that only the service it is meant for can open (libsodium sealed box).
+"""A secret of a connection or a user -> sealed bytes that only the process it is meant for can open (libsodium sealed box).
 
-MSP, connection and field stand inside the seal and are checked on opening, so a blob copied to another row is refused.
-Before the bytes stands the id of the key that opens them, with a colon; older blobs have none. A service may hold several
-private keys, the newest first, so that a key can be replaced while everything runs (decision 0029).
+MSP, connection and field, or the user, stand inside the seal and are checked on opening, so a blob copied to another row is
+refused. Before the bytes stands the id of the key that opens them, with a colon; older blobs have none. A service may hold
+several private keys, the newest first, so that a key can be replaced while everything runs (decision 0029).
 """
 
 import base64
@@ -17,7 +17,8 @@ from domain.keys import ConnectionId, MspId
 
 
 class NotForUs(Exception):
-    """The sealed secret was not sealed for this key, MSP, connection and field: set it anew with `trueup connection set`."""
+    """The sealed secret was not sealed for this key, MSP, connection and field, or for this key and user: a connection's is set
+    anew with `trueup connection set`."""
 
 
 def new_key_pair() -> tuple[str, str]:
@@ -61,22 +62,41 @@ def sealed_with(sealed: str) -> str:
 
 def seal(public_key: str, msp_id: MspId, connection_id: ConnectionId, name: str, value: str) -> str:
     """The secret, sealed: the key's id, a colon, base64 text."""
-    inside = orjson.dumps([msp_id, connection_id, name, value])
-    sealed = SealedBox(PublicKey(base64.b64decode(public_key))).encrypt(inside)
-    return f"{key_id(public_key)}:{base64.b64encode(sealed).decode()}"
+    return _closed(public_key, [msp_id, connection_id, name], value)
 
 
 def unseal(private_key: str, msp_id: MspId, connection_id: ConnectionId, name: str, sealed: str) -> str:
     """The secret in clear; NotForUs when it was sealed for anything else. private_key: one or more, as in the setting."""
-    inside = _opened(private_key, sealed)
+    return _opened(private_key, [msp_id, connection_id, name], sealed, f"{name} of connection {connection_id}")
+
+
+def seal_of_user(public_key: str, user_id: str, value: str) -> str:
+    """A user's secret, sealed in the same way."""
+    return _closed(public_key, ["user", user_id], value)
+
+
+def unseal_of_user(private_key: str, user_id: str, sealed: str) -> str:
+    """The user's secret in clear; NotForUs when it was sealed for anything else."""
+    return _opened(private_key, ["user", user_id], sealed, f"the secret of user {user_id}")
+
+
+def _closed(public_key: str, owner: list[str], value: str) -> str:
+    inside = orjson.dumps([*owner, value])
+    sealed = SealedBox(PublicKey(base64.b64decode(public_key))).encrypt(inside)
+    return f"{key_id(public_key)}:{base64.b64encode(sealed).decode()}"
+
+
+def _opened(private_key: str, owner: list[str], sealed: str, what: str) -> str:
+    inside = _inside(private_key, sealed)
     if inside is None:
-        raise NotForUs(f"{name} of connection {connection_id} does not open with {_held(private_key, sealed)}")
-    if inside[:3] != [msp_id, connection_id, name]:
-        raise NotForUs(f"{name} of connection {connection_id} was sealed for something else")
-    return str(inside[3])
+        raise NotForUs(f"{what} does not open with {_held(private_key, sealed)}")
+    *kept_for, value = inside
+    if kept_for != owner:
+        raise NotForUs(f"{what} was sealed for something else")
+    return str(value)
 
 
-def _opened(private_key: str, sealed: str) -> list[object] | None:
+def _inside(private_key: str, sealed: str) -> list[object] | None:
     named, _, blob = sealed.rpartition(":")
     for key in each_key(private_key):
         try:

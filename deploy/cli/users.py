@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from deploy.cli.installation import Installation, told
 from domain.keys import MspId
+from gateway.errors import Refusal
 from gateway.people import links
 from gateway.people.first_password import set_first_password
 from gateway.people.permissions import Role
@@ -63,6 +64,26 @@ def link(house: Installation, email: str) -> None:
             raise click.ClickException(f"there is no user {address_of(email)}: see `trueup user list`")
         token = links.new_link(connection, found, links.RESET_LASTS, house.clock.now())
     _tell_link("reset-password", token, "30 minutes")
+
+
+@user.command("reset-codes")
+@click.argument("msp_id")
+@click.argument("email")
+@click.pass_obj
+@told
+def reset_codes(house: Installation, msp_id: str, email: str) -> None:
+    """Let EMAIL, a user of an MSP who lost app and recovery codes, sign in without one-time codes."""
+    users = Users(house.engine, house.clock, "operator")
+    with house.engine.connect() as connection:
+        setup_msp(connection, MspId(msp_id))
+        found = [row["user_id"] for row in users_of(connection, msp_id) if row["email"] == address_of(email)]
+    if not found:
+        raise click.ClickException(f"there is no user {address_of(email)}: see `trueup user list {msp_id}`")
+    try:
+        users.reset_codes(MspId(msp_id), found[0], other_msps=True)
+    except Refusal as refusal:
+        raise click.ClickException(str(refusal)) from None
+    click.echo(f"{address_of(email)} signs in by its password alone, and is signed out everywhere.")
 
 
 @user.command("list")

@@ -116,8 +116,11 @@ def _make_keys(folder: Path) -> None:
             private, key = new_key_pair()
             write_private(folder / service / "environment", _setting("TRUEUP_PRIVATE_KEY", private))
             known += _setting(name, key)
-    if not token.exists():
-        write_private(token, _setting("TRUEUP_GATEWAY_TOKEN", secrets.token_urlsafe(24)))
+    own = token.read_text() if token.exists() else _setting("TRUEUP_GATEWAY_TOKEN", secrets.token_urlsafe(24))
+    # It also opens the secrets of one-time codes; nobody but the gateway seals for it.
+    if "TRUEUP_PRIVATE_KEY" not in own:
+        own += _setting("TRUEUP_PRIVATE_KEY", new_key_pair()[0])
+        write_private(token, own)
     # Last: a key that is not known publicly is made anew by the next start, both halves.
     write_private(public, known)
 

@@ -110,6 +110,6 @@ def _choose_ports(known: Mapping[str, int], wished: Mapping[str, int | None]) ->
 def _new_secrets() -> dict[str, str]:
     made = {"token": random.token_urlsafe(24), "role_password": random.token_urlsafe(18)}
     made["admin_password"] = random.token_urlsafe(12)
-    for service in OPENERS:
+    for service in (*OPENERS, "gateway"):
         made[f"{service}_private_key"], made[f"{service}_public_key"] = new_key_pair()
     return made

@@ -17,7 +17,7 @@ from domain.events.gateway import (
     SecretsResealed,
 )
 from domain.events.mapping import RelationCleared, RelationSet
-from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserDisabled, UserRoleSet
+from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserCodesReset, UserDisabled, UserRoleSet
 from domain.events.poller import (
     CompanyObserved,
     PollCompleted,
@@ -94,6 +94,7 @@ Event = (
     | CloseInvoiced
     | UserRoleSet
     | UserDisabled
+    | UserCodesReset
     | ApiKeyMade
     | ApiKeyRevoked
     | ConsumerStopped
@@ -158,6 +159,7 @@ __all__ = [
     "SubscriptionRenewalUnclear",
     "SubscriptionRenewed",
     "UnitsFoundEqual",
+    "UserCodesReset",
     "UserDisabled",
     "UserRoleSet",
 ]

@@ -1,4 +1,4 @@
-"""What admins decide about who may come in to an MSP. A password, a key and a link are in no event.
+"""What admins decide about who may come in to an MSP. A password, a code, a key and a link are in no event.
 
 Streams: user/<user> and api-key/<key>. roles: viewer, bookkeeper, operator, approver, admin; None: none before, or disabled.
 """
@@ -31,6 +31,17 @@ class UserDisabled:
     user_version: int
     email: str
     previous_role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserCodesReset:
+    """A user who could not give a one-time code is asked for none any more, until it switches them on again."""
+
+    type: ClassVar[str] = "UserCodesReset"
+    version: ClassVar[int] = 1
+    user_id: str
+    user_version: int
+    email: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from gateway.errors import Refusal
 from gateway.people.permissions import INSTALLATION, PERMISSIONS, Role, Scope
+
+# How long it is believed without the password that whoever sits at an open session is still the user.
+PROVEN_LASTS = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -12,12 +16,14 @@ class Caller:
     """Who asks; name is recorded as the actor of whatever is changed.
 
     everything: the installation's own operator, who holds its token. roles: of a user, by MSP. key_msp and scopes: of an API key.
-    session: the id of a user's session. must_change: the user must choose a password before anything else."""
+    session: the id of a user's session. proven_at: when its user last gave the password. must_change: the user must choose a
+    password before anything else."""
 
     name: str
     everything: bool = False
     user_id: str = ""
     session: str = ""
+    proven_at: datetime | None = None
     must_change: bool = False
     roles: Mapping[str, Role] = field(default_factory=dict)
     key_msp: str = ""
@@ -27,6 +33,17 @@ class Caller:
     def is_user(self) -> bool:
         """Whether a person has signed in."""
         return bool(self.user_id)
+
+    @property
+    def proven_until(self) -> datetime | None:
+        """Until when it may do what needs the password again; None: it is not asked for one, being no user."""
+        return self.proven_at + PROVEN_LASTS if self.proven_at else None
+
+    def refuse_unproven(self, now: datetime) -> None:
+        """Refusal PASSWORD_NEEDED when a user gave the password too long ago."""
+        if self.proven_until and now >= self.proven_until:
+            said = "This needs your password once more: you gave it more than 15 minutes ago."
+            raise Refusal("PASSWORD_NEEDED", said, "Send confirmPassword, then this again.")
 
     def knows(self, msp_id: str) -> bool:
         """Whether the MSP exists for this caller; of others not even that is told."""

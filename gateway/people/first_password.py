@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, Engine, text
 
+from gateway.people import half_sign_ins
 from gateway.people.passwords import hashed
 
 
@@ -14,6 +15,7 @@ def set_first_password(engine: Engine, user_id: str, password: str) -> None:
             {"hash": password_hash, "user_id": user_id},
         )
         connection.execute(text("DELETE FROM people.links WHERE user_id = :user_id"), {"user_id": user_id})
+        half_sign_ins.end(connection, user_id)
 
 
 def use_up(connection: Connection, user_id: str, password_hash: str) -> bool:

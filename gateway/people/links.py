@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine, text
 
 from gateway.errors import Refusal
-from gateway.people import devices, sessions
+from gateway.people import devices, half_sign_ins, sessions
 from gateway.people.passwords import hashed, refuse_weak
 from gateway.people.tokens import hash_of, new_token
 from plumbing.clock import Clock
@@ -63,7 +63,8 @@ def choose_password(engine: Engine, clock: Clock, token: str, password: str) -> 
 
 
 def set_password(connection: Connection, user_id: str, password_hash: str, now: datetime) -> None:
-    """From here on it is this one, and need not be changed; links that were on their way open nothing any more."""
+    """From here on it is this one, and need not be changed; links and half sign-ins that were on their way open nothing any
+    more."""
     connection.execute(
         text(
             """UPDATE people.users SET password_hash = :password_hash, must_change = false, password_set_at = :now
@@ -72,6 +73,7 @@ def set_password(connection: Connection, user_id: str, password_hash: str, now: 
         {"user_id": user_id, "password_hash": password_hash, "now": now},
     )
     connection.execute(text("DELETE FROM people.links WHERE user_id = :user_id"), {"user_id": user_id})
+    half_sign_ins.end(connection, user_id)
 
 
 def _refused() -> Refusal:

@@ -29,10 +29,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Needs:
-    """role: of the MSP that the field's argument mspId names. scope None: not for API keys."""
+    """role: of the MSP that the field's argument mspId names. scope None: not for API keys. password: a user must have given it
+    in the last 15 minutes."""
 
     role: Role
     scope: Scope | None
+    password: bool = False
 
 
 READS = Needs(Role.VIEWER, Scope.READ)
@@ -41,12 +43,14 @@ _CLOSES = Needs(Role.BOOKKEEPER, Scope.CLOSE)
 _OPERATES = Needs(Role.OPERATOR, Scope.OPERATE)
 _APPROVES = Needs(Role.APPROVER, Scope.APPROVE)
 _ADMINISTERS = Needs(Role.ADMIN, None)
+_OPENS_DOORS = Needs(Role.ADMIN, None, password=True)
 
 #: Whoever is not signed in may ask these; they name no MSP.
 OPEN = frozenset(
     {
         "Query.signInOptions",
         "Mutation.signIn",
+        "Mutation.signInWithCode",
         "Mutation.requestPasswordReset",
         "Mutation.resetPassword",
     }
@@ -54,7 +58,18 @@ OPEN = frozenset(
 #: Whoever is signed in as a user may ask these of itself, also while the password must be changed; they name no MSP.
 OWN = frozenset({"Query.me", "Mutation.signOut", "Mutation.changePassword"})
 #: The same, but not while the password must be changed.
-OWN_LATER = frozenset({"Query.signIns", "Mutation.signOutEverywhere", "Mutation.endSignIn"})
+OWN_LATER = frozenset(
+    {
+        "Query.signIns",
+        "Mutation.signOutEverywhere",
+        "Mutation.endSignIn",
+        "Mutation.confirmPassword",
+        "Mutation.saveProfile",
+        "Mutation.switchOffCodes",
+    }
+)
+#: The same, but only when the password was given in the last 15 minutes.
+OWN_PROVEN = frozenset({"Mutation.beginCodes", "Mutation.switchOnCodes"})
 
 PERMISSIONS: dict[str, Needs] = {
     **dict.fromkeys(
@@ -119,12 +134,18 @@ PERMISSIONS: dict[str, Needs] = {
     "Mutation.resendDelivery": _ADMINISTERS,
     "Query.users": _ADMINISTERS,
     "Query.apiKeys": _ADMINISTERS,
-    "Mutation.inviteUser": _ADMINISTERS,
-    "Mutation.setRole": _ADMINISTERS,
-    "Mutation.disableUser": _ADMINISTERS,
-    "Mutation.sendResetLink": _ADMINISTERS,
-    "Mutation.createApiKey": _ADMINISTERS,
-    "Mutation.revokeApiKey": _ADMINISTERS,
+    "Mutation.inviteUser": _OPENS_DOORS,
+    "Mutation.setRole": _OPENS_DOORS,
+    "Mutation.disableUser": _OPENS_DOORS,
+    "Mutation.sendResetLink": _OPENS_DOORS,
+    "Mutation.resetCodes": _OPENS_DOORS,
+    "Mutation.createApiKey": _OPENS_DOORS,
+    "Mutation.revokeApiKey": _OPENS_DOORS,
 }
 #: What belongs to the installation and to no MSP: its own operator alone.
 INSTALLATION = frozenset({"Query.deadLetters"})
+
+
+def needs_password(wanted: str) -> bool:
+    """Whether a user must have given its password in the last 15 minutes to be answered this field of a root type."""
+    return wanted in OWN_PROVEN or (wanted in PERMISSIONS and PERMISSIONS[wanted].password)

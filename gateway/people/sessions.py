@@ -1,6 +1,7 @@
 """A cookie's token -> the session of a signed-in user; each is kept as a row with the token's hash, and ends when its row goes.
 
-A session ends 12 hours after it was begun, and after an hour in which nothing was asked.
+A session ends 12 hours after it was begun, and after an hour in which nothing was asked. It remembers when its user last proved
+who it is: by signing in, or by giving the password once more (proving.py).
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Place:
 
 
 _FIND = """
-SELECT s.session_id, s.seen_at, u.user_id, u.email, u.must_change,
+SELECT s.session_id, s.seen_at, s.proven_at, u.user_id, u.email, u.must_change,
     coalesce((SELECT json_object_agg(r.msp_id, r.role) FROM people.roles r WHERE r.user_id = u.user_id AND NOT r.disabled),
         '{}') AS roles
 FROM people.sessions s JOIN people.users u USING (user_id)
@@ -43,8 +44,8 @@ def begin(connection: Connection, user_id: str, place: Place, now: datetime) -> 
     connection.execute(text(f"DELETE FROM people.sessions WHERE NOT ({_LIVES})"), _limits(now))
     connection.execute(
         text(
-            """INSERT INTO people.sessions (session_hash, session_id, user_id, begun_at, seen_at, address, agent)
-               VALUES (:hash, :session_id, :user_id, :now, :now, :address, :agent)"""
+            """INSERT INTO people.sessions (session_hash, session_id, user_id, begun_at, seen_at, proven_at, address, agent)
+               VALUES (:hash, :session_id, :user_id, :now, :now, :now, :address, :agent)"""
         ),
         {
             "hash": hash_of(token),
@@ -70,7 +71,20 @@ def caller_of(connection: Connection, token: str, now: datetime) -> Caller:
         )
     roles = {msp_id: Role[role.upper()] for msp_id, role in found.roles.items()}
     return Caller(
-        found.email, user_id=found.user_id, session=found.session_id, must_change=found.must_change, roles=roles
+        found.email,
+        user_id=found.user_id,
+        session=found.session_id,
+        proven_at=found.proven_at,
+        must_change=found.must_change,
+        roles=roles,
+    )
+
+
+def proven(connection: Connection, session_id: str, now: datetime) -> None:
+    """Its user has just proved who it is."""
+    connection.execute(
+        text("UPDATE people.sessions SET proven_at = :now WHERE session_id = :session_id"),
+        {"session_id": session_id, "now": now},
     )
 
 

@@ -5,15 +5,21 @@ failures a minute's pause, doubled with each further one up to 15 minutes. Of on
 at most 10 in 15 minutes, so that a thousand addresses get no further than one. Of one address, whatever the accounts: 30 in 15
 minutes. A device that has signed in before has a place of its own, which strangers cannot use up; a link by mail opens the door
 whatever was tried.
+
+One-time codes and passwords are counted together. Whoever knows the password makes at most 10 tries of codes in 15 minutes,
+from whatever places: of a million codes three are good at a time. The owner chooses another password by mail, and is rid of that.
 """
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from sqlalchemy import Connection, text
 
-FREE_FAILURES, OF_STRANGERS, OF_ADDRESS = 5, 10, 30
+from gateway.errors import Refusal
+
+FREE_FAILURES, OF_STRANGERS, OF_ADDRESS, OF_CODES = 5, 10, 30, 10
 FIRST_PAUSE, WINDOW = timedelta(seconds=60), timedelta(minutes=15)
 
 
@@ -37,6 +43,11 @@ def buckets(email: str, address: str, device: str) -> list[Bucket]:
     ]
 
 
+def code_buckets(email: str, address: str, device: str) -> list[Bucket]:
+    """What a try of a one-time code is counted by, the account's own place first."""
+    return [*buckets(email, address, device), _bucket(OF_CODES, "codes", email, at_most=True)]
+
+
 def reset_buckets(email: str, address: str) -> list[Bucket]:
     """What wishes for a reset link are counted by."""
     return [
@@ -57,11 +68,23 @@ def pause(connection: Connection, counted: list[Bucket], now: datetime) -> timed
     return max(longest, timedelta(0))
 
 
+def refuse_waiting(wait: timedelta) -> None:
+    """Refusal TOO_MANY_TRIES that says how long to wait, when one has to."""
+    if wait:
+        said = f"Too many tries. Wait {ceil(wait.total_seconds())} s."
+        raise Refusal("TOO_MANY_TRIES", said, "Wait, or ask for a reset link.")
+
+
 def forget(connection: Connection, counted: list[Bucket], now: datetime) -> None:
     """The try succeeded: nothing is counted any more at the account's own place, and one less elsewhere."""
     own, *others = counted
     connection.execute(text("DELETE FROM people.tries WHERE bucket = :bucket"), {"bucket": own.hash})
-    for bucket in sorted(others):
+    take_back(connection, others, now)
+
+
+def take_back(connection: Connection, counted: list[Bucket], now: datetime) -> None:
+    """The try neither failed nor opened the door: a right password, after which a code is asked. What failed before stays."""
+    for bucket in sorted(counted):
         connection.execute(
             text("UPDATE people.tries SET failures = failures - 1, free_at = :now WHERE bucket = :bucket"),
             {"bucket": bucket.hash, "now": now},

@@ -9,16 +9,15 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, Row, text
 
-from domain.events import UserDisabled, UserRoleSet
+from domain.events import UserCodesReset, UserDisabled, UserRoleSet
 from domain.keys import MspId
 from gateway.acts import append_act
 from gateway.errors import Refusal
-from gateway.people import links, sessions
+from gateway.people import codes, links, sessions
 from gateway.people.permissions import Role
+from gateway.people.profile import name_of
 from gateway.people.sign_in import LONGEST_EMAIL, address_of
 from plumbing.clock import Clock
-
-LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,9 @@ class Users:
         address = address_of(email)
         if not 3 <= len(address) <= LONGEST_EMAIL or address.count("@") != 1 or any(c.isspace() for c in address):
             raise Refusal("BAD_USER", f"{email[:LONGEST_EMAIL]!r} is no e-mail.", "Give the address whole.")
-        if not 1 <= len(name.strip()) <= LONGEST_NAME:
-            raise Refusal("BAD_USER", f"A name has 1 to {LONGEST_NAME} characters.", "Give another one.")
+        called = name_of(name)
         with self._engine.begin() as connection:
-            user_id = _made(connection, address, name.strip(), self._clock)
+            user_id = _made(connection, address, called, self._clock)
             before = _role(connection, msp_id, user_id)
             if before is not None and not before.disabled:
                 raise Refusal("KNOWN_ALREADY", f"{address} is a user of this MSP already.", "Change the role instead.")
@@ -90,11 +88,31 @@ class Users:
         """(e-mail, token, whether all its MSPs are the given one). Refusal NO_SUCH_USER."""
         with self._engine.begin() as connection:
             before = self._known(connection, msp_id, user_id)
-            alone = connection.scalar(
-                text("SELECT count(*) = 1 FROM people.roles WHERE user_id = :user_id"), {"user_id": user_id}
-            )
+            alone = _has_no_other_msp(connection, user_id)
             token = links.new_link(connection, user_id, links.RESET_LASTS, self._clock.now())
-        return str(before.email), token, bool(alone)
+        return str(before.email), token, alone
+
+    def reset_codes(self, msp_id: MspId, user_id: str, *, other_msps: bool = False) -> str:
+        """The e-mail of a user who has lost app and recovery codes: it signs in by its password alone, and is signed out
+        everywhere. other_msps: also one who belongs to others, for whom the codes stand guard as well. Refusal NO_SUCH_USER,
+        NO_CODES, OTHER_MSPS, and ONESELF: whoever sits at an admin's open session cannot do away with its codes."""
+        with self._engine.begin() as connection:
+            before = self._known(connection, msp_id, user_id)
+            if before.email == self._actor:
+                raise Refusal("ONESELF", "These are your own codes.", "Switch them off by password and code.")
+            if not other_msps and not _has_no_other_msp(connection, user_id):
+                said = "The user belongs to other MSPs too, which its codes protect as well."
+                raise Refusal("OTHER_MSPS", said, "Ask who runs the installation.")
+            if not codes.switch_off(connection, user_id):
+                raise Refusal("NO_CODES", "The user has no one-time codes on.", "There is nothing to do.")
+            version = before.version + 1
+            connection.execute(
+                text("UPDATE people.roles SET version = :version WHERE msp_id = :msp_id AND user_id = :user_id"),
+                {"msp_id": msp_id, "user_id": user_id, "version": version},
+            )
+            sessions.end(connection, user_id)
+            self._append(connection, msp_id, UserCodesReset(user_id=user_id, user_version=version, email=before.email))
+        return str(before.email)
 
     def _set(
         self, connection: Connection, msp_id: MspId, user_id: str, email: str, before: Row[Any] | None, role: Role
@@ -124,17 +142,21 @@ class Users:
             raise Refusal("NO_SUCH_USER", "This MSP has no such user.", "Read the list again.")
         return before
 
-    def _append(self, connection: Connection, msp_id: MspId, event: UserRoleSet | UserDisabled) -> None:
+    def _append(
+        self, connection: Connection, msp_id: MspId, event: UserRoleSet | UserDisabled | UserCodesReset
+    ) -> None:
         stream = f"user/{event.user_id}"
         append_act(connection, msp_id, self._actor, self._clock.now(), stream, event.user_version, event)
 
 
 def users_of(connection: Connection, msp_id: str) -> list[dict[str, Any]]:
-    """{user_id, name, email, role, state (active, invited, disabled), last_seen_at} of each user of the MSP, by name."""
+    """{user_id, name, email, role, state (active, invited, disabled), codes_on, last_seen_at} of each user of the MSP, by
+    name."""
     found = connection.execute(
         text(
             """SELECT u.user_id, u.name, u.email, r.role,
                    CASE WHEN r.disabled THEN 'disabled' WHEN u.password_hash IS NULL THEN 'invited' ELSE 'active' END AS state,
+                   EXISTS (SELECT FROM people.codes c WHERE c.user_id = u.user_id AND c.on_since IS NOT NULL) AS codes_on,
                    (SELECT max(s.seen_at) FROM people.sessions s WHERE s.user_id = u.user_id) AS last_seen_at
                FROM people.roles r JOIN people.users u USING (user_id) WHERE r.msp_id = :msp_id
                ORDER BY lower(u.name), u.email"""
@@ -166,6 +188,11 @@ def _role(connection: Connection, msp_id: MspId, user_id: str) -> Row[Any] | Non
         ),
         {"msp_id": msp_id, "user_id": user_id},
     ).first()
+
+
+def _has_no_other_msp(connection: Connection, user_id: str) -> bool:
+    wanted = "SELECT count(*) = 1 FROM people.roles WHERE user_id = :user_id"
+    return bool(connection.scalar(text(wanted), {"user_id": user_id}))
 
 
 def _refuse_last_admin(connection: Connection, msp_id: MspId, user_id: str) -> None:

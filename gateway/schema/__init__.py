@@ -8,6 +8,7 @@ from gateway.schema.guard import guarded
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
+from gateway.schema.profile import ProfileMutations
 from gateway.schema.query import Query
 from gateway.schema.signing_in import SigningInMutations
 from gateway.schema.subscription import Subscription
@@ -20,6 +21,7 @@ class Mutation(
     CloseMutations,
     NotificationMutations,
     PausingMutations,
+    ProfileMutations,
     SigningInMutations,
     UserMutations,
     ViewMutations,

@@ -12,6 +12,7 @@ from gateway.door import Visit
 from gateway.errors import Refusal
 from gateway.live import Live
 from gateway.people.callers import NOBODY, Caller
+from gateway.people.codes import Codes
 from gateway.post import Post
 from gateway.set_up import BadSetup, setup_msp
 from plumbing import rpc
@@ -33,6 +34,7 @@ class Context:
     reporting_public_key: str = ""
     private_addresses: bool = False
     post: Post = Post("", "", "")
+    codes: Codes = Codes("")
     visit: Visit = field(default_factory=Visit)
 
     @contextmanager

@@ -11,7 +11,7 @@ from graphql import GraphQLResolveInfo, GraphQLSchema, default_field_resolver
 
 from gateway.door import unauthenticated
 from gateway.people.callers import Caller
-from gateway.people.permissions import INSTALLATION, OPEN, OWN, OWN_LATER, PERMISSIONS
+from gateway.people.permissions import INSTALLATION, OPEN, OWN, OWN_LATER, OWN_PROVEN, PERMISSIONS, needs_password
 
 
 def guarded(schema: GraphQLSchema) -> GraphQLSchema:
@@ -27,10 +27,12 @@ def guarded(schema: GraphQLSchema) -> GraphQLSchema:
 
 
 def _guard(wanted: str, resolve: Callable[..., Any]) -> Callable[..., Any]:
-    refuse = _judge(wanted)
+    refuse, proven = _judge(wanted), needs_password(wanted)
 
     def guard(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
         refuse(info.context.caller, given.get("msp_id", ""))
+        if proven:
+            info.context.caller.refuse_unproven(info.context.clock.now())
         return resolve(root, info, **given)
 
     return guard
@@ -39,7 +41,7 @@ def _guard(wanted: str, resolve: Callable[..., Any]) -> Callable[..., Any]:
 def _judge(wanted: str) -> Callable[[Caller, str], None]:
     if wanted in OPEN:
         return lambda _caller, _msp_id: None
-    if wanted in OWN | OWN_LATER:
+    if wanted in OWN | OWN_LATER | OWN_PROVEN:
         return _refuse_but_users
     if wanted in PERMISSIONS or wanted in INSTALLATION:
         return lambda caller, msp_id: caller.refuse(wanted, msp_id)

@@ -4,17 +4,17 @@ from typing import Any
 
 import graphene
 from graphql import GraphQLResolveInfo
-from sqlalchemy import text
 
 from domain.keys import MspId
-from gateway.door import DEVICE_COOKIE, SESSION_COOKIE
+from gateway.door import DEVICE_COOKIE, HALF_COOKIE, SESSION_COOKIE
 from gateway.errors import Refusal
 from gateway.people import sessions
 from gateway.people.forgotten import send_reset
 from gateway.people.links import choose_password
 from gateway.people.own_password import change_password
 from gateway.people.permissions import PERMISSIONS, Role
-from gateway.people.sign_in import sign_in
+from gateway.people.profile import profile_of
+from gateway.people.sign_in import HalfSignedIn, SignedIn, sign_in, sign_in_with_code
 from gateway.schema.context import Context
 from gateway.schema.making import made_type, many
 from gateway.schema.roles import RoleName
@@ -48,6 +48,13 @@ Me = made_type(
         "name": graphene.String(required=True, description="What you are called."),
         "email": graphene.String(required=True, description="By which you sign in."),
         "must_change_password": graphene.Boolean(required=True, description="Whether to choose a password first."),
+        "codes_on": graphene.Boolean(
+            required=True, description="Whether a one-time code is asked after your password."
+        ),
+        "recovery_codes_left": graphene.Int(required=True, description="How many recovery codes you have not used."),
+        "proven_until": DateTime(
+            required=True, description="Until when you may do what asks for the password again (confirmPassword)."
+        ),
         "msps": graphene.Field(many(Membership), description="The MSPs that you have a role in, by name."),
     },
 )
@@ -71,20 +78,24 @@ class Done(graphene.ObjectType):
     ok = graphene.Boolean(required=True, description="Always true: what cannot be done is an error.")
 
 
-class SignedIn(graphene.ObjectType):
+class SignInAnswer(graphene.ObjectType):
     """The answer to a sign-in; the session stands in a cookie."""
 
     must_change_password = graphene.Boolean(required=True, description="Whether to choose a password first.")
+    code_needed = graphene.Boolean(
+        required=True, description="Whether nobody is signed in before a one-time code follows (signInWithCode)."
+    )
 
 
 def _me(_root: object, info: GraphQLResolveInfo) -> dict[str, Any]:
     context: Context = info.context
     caller = context.caller
     with context.reading() as connection:
-        name = connection.scalar(text("SELECT name FROM people.users WHERE user_id = :id"), {"id": caller.user_id})
+        profile = profile_of(connection, caller.user_id)
         msps = [setup.msp(connection, MspId(msp_id)) for msp_id in caller.roles]
     return {
-        "name": name or caller.name,
+        **profile,
+        "proven_until": caller.proven_until,
         "email": caller.name,
         "must_change_password": caller.must_change,
         "msps": [
@@ -133,10 +144,15 @@ class SigningInMutations:
     """What whoever comes in can do about its own sessions and password."""
 
     sign_in = graphene.Field(
-        graphene.NonNull(SignedIn),
+        graphene.NonNull(SignInAnswer),
         password=graphene.String(required=True, description="The password."),
         description="Sign in; the session is set as a cookie.",
         **_EMAIL,
+    )
+    sign_in_with_code = graphene.Field(
+        graphene.NonNull(SignInAnswer),
+        code=graphene.String(required=True, description="A one-time code of the app, or a recovery code."),
+        description="Complete a sign-in of who has one-time codes on, within 5 minutes of the password.",
     )
     sign_out = graphene.Field(graphene.NonNull(Done), description="End this session.")
     sign_out_everywhere = graphene.Field(graphene.NonNull(Done), description="End all your other sessions.")
@@ -165,14 +181,25 @@ class SigningInMutations:
 
     @staticmethod
     def resolve_sign_in(_root: object, info: GraphQLResolveInfo, email: str, password: str) -> dict[str, Any]:
-        """Whatever session the browser had ends: nobody can slip it one of theirs."""
+        """Who has one-time codes on has no session before the code."""
         context: Context = info.context
         visit = context.visit
         signed = sign_in(context.engine, context.clock, email, password, visit.place, visit.device)
-        if context.caller.is_user:
-            _end(context, context.caller.session)
-        visit.new_cookies |= {SESSION_COOKIE: signed.session, DEVICE_COOKIE: signed.device}
-        return {"must_change_password": signed.must_change}
+        if isinstance(signed, HalfSignedIn):
+            visit.new_cookies[HALF_COOKIE] = signed.half
+            return {"must_change_password": False, "code_needed": True}
+        return _begun(context, signed)
+
+    @staticmethod
+    def resolve_sign_in_with_code(_root: object, info: GraphQLResolveInfo, code: str) -> dict[str, Any]:
+        """The first half stands in a cookie."""
+        context: Context = info.context
+        visit = context.visit
+        signed = sign_in_with_code(
+            context.engine, context.clock, context.codes, visit.half, code, visit.place, visit.device
+        )
+        visit.new_cookies[HALF_COOKIE] = ""
+        return _begun(context, signed)
 
     @staticmethod
     def resolve_sign_out(_root: object, info: GraphQLResolveInfo) -> dict[str, Any]:
@@ -228,6 +255,14 @@ class SigningInMutations:
             raise
         context.post.send_if_set_up(context.caller.name, "Your Trueup password was changed", _CHANGED)
         return {"ok": True}
+
+
+def _begun(context: Context, signed: SignedIn) -> dict[str, Any]:
+    """Whatever session the browser had ends: nobody can slip it one of theirs."""
+    if context.caller.is_user:
+        _end(context, context.caller.session)
+    context.visit.new_cookies |= {SESSION_COOKIE: signed.session, DEVICE_COOKIE: signed.device}
+    return {"must_change_password": signed.must_change, "code_needed": False}
 
 
 def _end(context: Context, session_id: str) -> None:

@@ -32,6 +32,7 @@ User = made_type(
         "state": graphene.String(
             required=True, description="active, invited (has chosen no password yet) or disabled."
         ),
+        "codes_on": graphene.Boolean(required=True, description="Whether a one-time code is asked after its password."),
         "last_seen_at": DateTime(description="When it last asked something; null: it is signed in nowhere."),
     },
 )
@@ -137,6 +138,13 @@ class UserMutations:
         **_USER,
         **OPERATION,
     )
+    reset_codes = graphene.Field(
+        graphene.NonNull(UserOutcome),
+        description="Let a user who lost app and recovery codes sign in without one-time codes; it is signed out and told by mail.",
+        **MSP,
+        **_USER,
+        **OPERATION,
+    )
     create_api_key = graphene.Field(
         graphene.NonNull(ApiKeyOutcome),
         name=graphene.String(required=True, description="What it is for."),
@@ -207,6 +215,19 @@ class UserMutations:
         return _on_users(info, msp_id, operation_id, user_id, act)
 
     @staticmethod
+    def resolve_reset_codes(
+        _root: object, info: GraphQLResolveInfo, msp_id: str, operation_id: str, user_id: str
+    ) -> dict[str, Any]:
+        """Of a user of other MSPs too only the installation's operator may do it."""
+
+        def act(context: Context, users: Users) -> tuple[None, None]:
+            email = users.reset_codes(MspId(msp_id), user_id, other_msps=context.caller.everything)
+            context.post.send_if_set_up(email, "Your one-time codes were reset", _RESET)
+            return None, None
+
+        return _on_users(info, msp_id, operation_id, user_id, act)
+
+    @staticmethod
     def resolve_create_api_key(
         _root: object,
         info: GraphQLResolveInfo,
@@ -272,6 +293,10 @@ def _mailed(context: Context, email: str, subject: str, body: str, name: str, li
     return None
 
 
+_RESET = """An admin has switched your one-time codes for Trueup off, so that you can sign in by your password alone.
+
+Switch them on again in your profile. If you did not ask for it: tell an admin of your MSP.
+"""
 _INVITED = """Hello {name},
 
 you may sign in to Trueup. Choose a password within 24 hours at

@@ -242,6 +242,7 @@ class _Life:
     def _people_come_and_go(self, link: Link) -> Iterator[Said]:
         user = {"user_id": str(link.number), "user_version": 1, "email": f"user{link.number}@msp.example"}
         yield f"user/{link.number}", e.UserRoleSet(**user, previous_role=None, role="operator")
+        yield f"user/{link.number}", e.UserCodesReset(**user)
         yield f"user/{link.number}", e.UserDisabled(**user, previous_role="operator")
         key = {"key_id": str(link.number), "name": f"key {link.number}"}
         made = {"prefix": "trueup_0a1b2c3d4e5f", "scopes": ("read",), "ends_at": self.moment + timedelta(days=90)}

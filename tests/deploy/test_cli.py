@@ -12,8 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from deploy.servers.ports import free_port
+from gateway.people import codes
+from gateway.people.permissions import Role
 from plumbing.database import make_engine
 from plumbing.secrets import new_key_pair, unseal
+from tests.gateway.browser import add_user
 from tests.msps import add_msp
 from tests.reporting import history as h
 from tests.servers import Postgres
@@ -53,7 +56,7 @@ def said(outcome: subprocess.CompletedProcess[str]) -> str:
 GROUPS = ["", "migrate", "key", "key new", "key rotate", "msp", "msp add", "connection", "policy"]
 GROUPS += ["connection set", "connection test"]
 GROUPS += ["poll", "catalogue", "relations", "relations import", "relations export", "failures", "failures list"]
-GROUPS += ["failures retry", "export", "replay", "doctor"]
+GROUPS += ["failures retry", "export", "replay", "doctor", "user", "user add", "user link", "user reset-codes"]
 
 
 def test_every_command_has_help() -> None:
@@ -241,3 +244,23 @@ def test_a_replay_until_nowhere_is_refused(trueup: Run, database: str, arguments
     assert outcome.returncode != 0
     assert why in said(outcome)
     assert "Traceback" not in said(outcome)
+
+
+def test_who_has_lost_app_and_recovery_codes_is_let_in_by_the_operator(trueup: Run, database: str) -> None:
+    engine = make_engine(database, "test")
+    user = add_user(engine, add_msp(engine), "ada@acme.example", Role.ADMIN)
+    with engine.begin() as connection:
+        codes.Codes(PRIVATE).begin(connection, user)
+        connection.execute(text("UPDATE people.codes SET on_since = now()"))
+
+    done, again = (trueup("user", "reset-codes", "acme", " ADA@acme.example") for _ in range(2))
+
+    assert done.returncode == 0, said(done)
+    assert "ada@acme.example signs in by its password alone" in said(done)
+    with engine.connect() as connection:
+        assert not codes.are_on(connection, user)
+    engine.dispose()
+    assert again.returncode == 1
+    assert "no one-time codes on" in said(again)
+    unknown = trueup("user", "reset-codes", "acme", "nobody@acme.example")
+    assert (unknown.returncode, "trueup user list acme" in said(unknown)) == (1, True)

@@ -14,7 +14,8 @@ from plumbing.clock import Clock
 
 PASSWORD = "four tall unusual giraffes"
 SESSION = "__Host-trueup"
-SIGN_IN = "mutation ($email: String!, $password: String!) { signIn(email: $email, password: $password) { mustChangePassword } }"
+SIGN_IN = """mutation ($email: String!, $password: String!) {
+    signIn(email: $email, password: $password) { mustChangePassword codeNeeded } }"""
 ME = "{ me { email mustChangePassword msps { mspId role } } }"
 
 

@@ -13,9 +13,11 @@ from typing import IO, Any
 import requests
 
 from deploy.servers.ports import free_port
+from plumbing.secrets import new_key_pair
 from tests.waiting import wait_for
 
 TOKEN = "a-token-of-the-tests"
+KEY = new_key_pair()[0]
 NOWHERE = "amqp://guest:guest@127.0.0.1:1/"
 
 
@@ -59,7 +61,7 @@ class Answering:
 
 
 def environment(database: str, rabbitmq: str = NOWHERE, **more: str) -> dict[str, str]:
-    given = {"DATABASE_URL": database, "RABBITMQ_URL": rabbitmq, "GATEWAY_TOKEN": TOKEN} | more
+    given = {"DATABASE_URL": database, "RABBITMQ_URL": rabbitmq, "GATEWAY_TOKEN": TOKEN, "PRIVATE_KEY": KEY} | more
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUEUP_")}
     return kept | {f"TRUEUP_{name}": value for name, value in given.items()}
 

@@ -198,6 +198,7 @@ def test_the_token_stands_in_no_log_line(standing: str) -> None:
     ("change", "said"),
     [
         ({"GATEWAY_TOKEN": "short"}, "less than 16"),
+        ({"PRIVATE_KEY": "c2hvcnQ="}, "TRUEUP_PRIVATE_KEY is not usable"),
         ({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "TRUEUP_DATABASE_URL"),
     ],
 )

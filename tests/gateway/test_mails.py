@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from domain.keys import MspId
 from gateway.people.permissions import Role
 from tests.gateway.browser import ME, PASSWORD, SIGN_IN, Browser, add_user
+from tests.gateway.people.test_codes import OFF, RESET_CODES, with_codes
 from tests.gateway.people.test_signing_in import ANOTHER, FORGOTTEN, MARA, RESET
 from tests.gateway.people.test_users import INVITE, SEND_LINK, refusal
 from tests.gateway.serving import Answering, gateway
@@ -111,6 +112,29 @@ def test_a_user_of_other_msps_too_is_sent_its_link(
 
     assert (refusal(answer), answer["sendResetLink"]["link"]) == (None, None)
     assert Browser(mailing.url).data(RESET, token=token_in(mails, "reset-password"), new=ANOTHER)
+
+
+def test_who_has_codes_is_told_when_they_are_switched_on_and_off_and_reset(
+    mailing: Answering, mails: Mailbox, engine: Engine, told: MspId
+) -> None:
+    add_user(engine, told, "ada@acme.example", Role.ADMIN)
+    user = add_user(engine, told, MARA, Role.OPERATOR)
+    ada, mara = Browser(mailing.url), Browser(mailing.url)
+    ada.sign_in("ada@acme.example")
+    mara.sign_in(MARA)
+
+    mara.data(OFF, password=PASSWORD, code=with_codes(mara, engine, user).next())
+    with_codes(mara, engine, user)
+    ada.data(RESET_CODES, user=user)
+
+    wait_for(lambda: len(mails.mails) == 4, what="the fourth mail")
+    assert {mail["To"] for mail in mails.mails} == {MARA}
+    assert sorted(mail["Subject"] for mail in mails.mails) == [
+        "One-time codes were switched off",
+        "One-time codes were switched on",
+        "One-time codes were switched on",
+        "Your one-time codes were reset",
+    ]
 
 
 def test_a_mail_server_that_is_away_is_told_in_the_log_and_to_nobody_else(

@@ -9,7 +9,7 @@ import requests
 
 from domain.keys import MspId
 from gateway.people.api_keys import ApiKeys
-from gateway.people.permissions import INSTALLATION, OPEN, OWN, OWN_LATER, PERMISSIONS, Role, Scope
+from gateway.people.permissions import INSTALLATION, OPEN, OWN, OWN_LATER, OWN_PROVEN, PERMISSIONS, Role, Scope
 from plumbing.clock import Clock
 from plumbing.database import make_engine
 from services.reporting.queries import REPORTS
@@ -61,7 +61,7 @@ def house(postgres: Postgres, migrated_template: str) -> Iterator[House]:
 
 
 def test_every_root_field_stands_in_one_list_and_no_list_names_another() -> None:
-    lists = [set(PERMISSIONS), OPEN, OWN, OWN_LATER, INSTALLATION]
+    lists = [set(PERMISSIONS), OPEN, OWN, OWN_LATER, OWN_PROVEN, INSTALLATION]
 
     assert set().union(*lists) == set(root_fields(SCHEMA))
     assert sum(map(len, lists)) == len(set().union(*lists))
@@ -117,7 +117,7 @@ def test_what_is_the_installations_is_for_its_own_operator_alone(house: House, w
     assert house.code({"authorization": f"Bearer {TOKEN}"}, query) == ""
 
 
-@pytest.mark.parametrize("wanted", sorted(OWN | OWN_LATER))
+@pytest.mark.parametrize("wanted", sorted(OWN | OWN_LATER | OWN_PROVEN))
 def test_a_key_is_nobody_with_places_to_be_signed_in_at(house: House, wanted: str) -> None:
     headers = {"authorization": f"Bearer {house.keys[Scope.READ]}"}
 

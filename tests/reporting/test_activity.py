@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.events import ApiKeyMade, ApiKeyRevoked, Event, UserDisabled, UserRoleSet
+from domain.events import ApiKeyMade, ApiKeyRevoked, Event, UserCodesReset, UserDisabled, UserRoleSet
 from domain.keys import MspId
 from services.reporting.projections import READ_MODELS
 from services.reporting.queries import REPORTS, Question, read_page
@@ -203,6 +203,7 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         h.invoiced(),
         UserRoleSet(user_id="u1", user_version=1, email="m@a.example", previous_role=None, role="admin"),
         UserDisabled(user_id="u1", user_version=2, email="m@a.example", previous_role="admin"),
+        UserCodesReset(user_id="u1", user_version=3, email="m@a.example"),
         ApiKeyMade(key_id="k1", name="BI", prefix="trueup_0", scopes=("read",), ends_at=h.BEGAN),
         ApiKeyRevoked(key_id="k1", name="BI"),
         h.posting_paused(),
@@ -229,6 +230,13 @@ def test_a_disabled_user_has_no_role_after(engine: Engine, msp_id: MspId) -> Non
     gone = UserDisabled(user_id="u1", user_version=2, email="mara@acme.example", previous_role="approver")
 
     assert changes(done(engine, msp_id, gone)) == {"role": ("approver", None)}
+
+
+def test_codes_that_were_reset_are_on_before_and_off_after(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, UserCodesReset(user_id="u1", user_version=3, email="mara@acme.example"))
+
+    assert (row["action"], row["object_kind"], row["object_label"]) == ("user_codes_reset", "user", "mara@acme.example")
+    assert changes(row) == {"one_time_codes": ("on", "off")}
 
 
 def test_an_api_key_tells_its_scopes_and_its_end(engine: Engine, msp_id: MspId) -> None:

@@ -25,6 +25,7 @@ ACTIVITY = ReadModel(
         "CloseInvoiced",
         "UserRoleSet",
         "UserDisabled",
+        "UserCodesReset",
         "ApiKeyMade",
         "ApiKeyRevoked",
         "PostingPaused",

@@ -27,6 +27,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'NotificationRuleSaved' THEN 'notification_rule_saved'
         WHEN 'NotificationRuleRemoved' THEN 'notification_rule_removed'
         WHEN 'UserRoleSet' THEN 'user_role_set' WHEN 'UserDisabled' THEN 'user_disabled'
+        WHEN 'UserCodesReset' THEN 'user_codes_reset'
         WHEN 'ApiKeyMade' THEN 'api_key_made' WHEN 'ApiKeyRevoked' THEN 'api_key_revoked'
         WHEN 'PostingPaused' THEN 'posting_paused' WHEN 'PostingResumed' THEN 'posting_resumed'
         WHEN 'SecretsResealed' THEN 'secrets_resealed'
@@ -72,6 +73,8 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN object_kind = 'posting' THEN jsonb_build_array(jsonb_build_object('field', 'posting',
             'before', CASE type WHEN 'PostingPaused' THEN 'running' ELSE 'paused' END,
             'after', CASE type WHEN 'PostingPaused' THEN 'paused' ELSE 'running' END))
+        WHEN type = 'UserCodesReset' THEN jsonb_build_array(
+            jsonb_build_object('field', 'one_time_codes', 'before', 'on', 'after', 'off'))
         WHEN object_kind = 'user' THEN jsonb_build_array(jsonb_build_object('field', 'role',
             'before', payload ->> 'previous_role', 'after', payload ->> 'role'))
         WHEN type = 'ApiKeyMade' THEN jsonb_build_array(

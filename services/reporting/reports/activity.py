@@ -25,7 +25,8 @@ ACTIVITY = Report(
             "relation_set, relation_cleared, policy_changed, connection_saved, msp_added, adjustment_posted, "
             "adjustment_parked, adjustment_released, adjustment_retried, close_check_accepted, close_signed_off, "
             "close_reopened, close_invoiced, posting_paused, posting_resumed, notification_rule_saved, "
-            "notification_rule_removed, user_role_set, user_disabled, api_key_made or api_key_revoked.",
+            "notification_rule_removed, user_role_set, user_disabled, user_codes_reset, api_key_made or "
+            "api_key_revoked.",
         ),
         of(
             activity,

@@ -61,9 +61,11 @@ class GatewaySettings(Settings):
         "", help="addresses of proxies whose X-Forwarded-For is believed, with commas between"
     )
     introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
+    poller_public_key: str = setting("", help="public key of the poller, which opens marketplaces' secrets")
+    psa_writer_public_key: str = setting("", help="public key of the writer, which opens PSAs' secrets")
     reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup new-key`)")
     private_addresses: bool = setting(
-        default=False, help="whether webhooks may lead to http and private addresses (sandbox only)"
+        default=False, help="whether webhooks and connections may lead to http and private addresses (sandbox only)"
     )
     rpc_seconds: int = setting(20, help="longest wait for the answer of another service, in seconds")
 
@@ -103,6 +105,7 @@ class Gateway:
             float(given.rpc_seconds),
             live,
             reporting_public_key=given.reporting_public_key,
+            public_keys={"poller": given.poller_public_key, "psa_writer": given.psa_writer_public_key},
             private_addresses=given.private_addresses,
             post=Post(given.smtp_url, given.mail_from, given.public_url),
         )

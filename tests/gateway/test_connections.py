@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.keys import ConnectionId, MspId
+from gateway.people.permissions import PERMISSIONS, Needs, Role
 from gateway.set_up import SetUp
 from plumbing.clock import Clock
 from plumbing.secrets import new_key_pair, unseal
@@ -116,6 +117,13 @@ def test_a_connection_is_made_and_changed_and_shows_whose_secrets_are_set_but_ne
     assert acts[1].payload["changed_settings"] == ["user"]
     assert "canary" not in everything(engine) + json.dumps(own.data(ASK)) + json.dumps(own.data(HISTORY, id="odin"))
     assert "canary" not in own.ended()
+
+
+def test_connections_are_for_admins_alone_and_for_no_api_key() -> None:
+    fields = ("Query.connections", "Query.connectionHistory")
+    fields += ("Mutation.saveConnection", "Mutation.restoreConnection", "Mutation.testConnection")
+
+    assert {PERMISSIONS[field] for field in fields} == {Needs(Role.ADMIN, None)}
 
 
 def test_an_msp_may_have_several_marketplaces(own: Answering) -> None:

@@ -1,7 +1,6 @@
 """Connections over GraphQL: shown without secrets, saved upon the version one saw, gone back to, tried before they are saved."""
 
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -152,19 +151,25 @@ def test_who_saves_upon_an_older_version_is_told_who_saved_and_when(
     assert refusal(saved(own, 1, ODIN, SECRETS, id="none"))["code"] == "NO_SUCH_CONNECTION"
 
 
-def test_of_many_who_save_upon_the_same_version_at_once_one_succeeds(own: Answering, engine: Engine) -> None:
+def test_of_two_who_save_upon_the_same_version_at_once_one_succeeds(own: Answering, engine: Engine) -> None:
+    # given two who have both read what stands there, as far as they can, before either may append
     made(own)
-    together = threading.Barrier(4)
+    locked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-    def save(user: str) -> dict[str, Any]:
-        together.wait()
-        return saved(own, 1, {"user": user})
+    def waiting() -> int:
+        with engine.connect() as connection:
+            return connection.scalar(text(locked)) or 0
 
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(save, "abcd"))
+    with ThreadPoolExecutor(2) as pool:
+        with engine.begin() as holding:
+            holding.execute(text("SELECT FROM log.heads FOR UPDATE"))
+            saves = [pool.submit(saved, own, 1, {"user": user}) for user in "ab"]
+            wait_for(lambda: waiting() == 2, what="both to wait")
+        answers = [each.result() for each in saves]
 
-    assert sorted(answer["version"] or 0 for answer in answers) == [0, 0, 0, 2]
-    assert {refusal(each)["code"] for each in answers if not each["version"]} == {"CONNECTION_CHANGED"}
+    # then
+    assert sorted(answer["version"] or 0 for answer in answers) == [0, 2]
+    assert [refusal(each)["code"] for each in answers if not each["version"]] == ["CONNECTION_CHANGED"]
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM log.events WHERE type = 'ConnectionSaved'")) == 2
 

@@ -67,6 +67,8 @@ class GatewaySettings(Settings):
         "", help="addresses of proxies whose X-Forwarded-For is believed, with commas between"
     )
     introspection: bool = setting(default=False, help="whether GraphQL tells its schema (else: gateway/schema.graphql)")
+    poller_public_key: str = setting("", help="public key of the poller, which opens marketplaces' secrets")
+    psa_writer_public_key: str = setting("", help="public key of the writer, which opens PSAs' secrets")
     reporting_public_key: str = setting("", help="public key of reporting, which signs webhooks (`trueup key new`)")
     private_key: str = setting(
         "",
@@ -75,7 +77,7 @@ class GatewaySettings(Settings):
         fits=_is_private_key,
     )
     private_addresses: bool = setting(
-        default=False, help="whether webhooks may lead to http and private addresses (sandbox only)"
+        default=False, help="whether webhooks and connections may lead to http and private addresses (sandbox only)"
     )
     rpc_seconds: int = setting(20, help="longest wait for the answer of another service, in seconds")
 
@@ -115,6 +117,7 @@ class Gateway:
             float(given.rpc_seconds),
             live,
             reporting_public_key=given.reporting_public_key,
+            public_keys={"poller": given.poller_public_key, "psa_writer": given.psa_writer_public_key},
             private_addresses=given.private_addresses,
             codes=Codes(given.private_key),
             post=Post(given.smtp_url, given.mail_from, given.public_url),

@@ -32,18 +32,21 @@ from gateway.schema import build
 from gateway.schema.context import Context
 from plumbing.logs import correlated, correlation_id
 
-READERS, WRITERS = 12, 4
+# Who tries a connection waits for a host that somebody has set, however slow it is: nobody else shall wait for it too.
+READERS, WRITERS, TESTERS = 12, 4, 4
+_TEST = "Mutation.testConnection"
 # The past may have to be folded first, by a service that may be silent: such a question waits with the writers.
 _OF_THE_PAST = re.compile(r"\basOf\s*:")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that passed the door. waits: its answer may need another service."""
+    """A request that passed the door. waits: its answer may need another service; tries: or a host that somebody has set."""
 
     document: DocumentNode
     kind: OperationType
     waits: bool
+    tries: bool
     variables: dict[str, Any]
     operation: str | None
 
@@ -56,6 +59,7 @@ class Asking:
         self._schema = build()
         self._documents = Documents(self._schema, introspection=introspection)
         self._readers, self._writers = anyio.CapacityLimiter(READERS), anyio.CapacityLimiter(WRITERS)
+        self._testers = anyio.CapacityLimiter(TESTERS)
 
     async def answer(self, body: dict[str, Any], by: Visit) -> dict[str, Any]:
         """The answer to a query or a mutation. Invalid, Refusal."""
@@ -64,7 +68,7 @@ class Asking:
             raise Refusal(
                 "BAD_REQUEST", "Subscriptions are answered over a WebSocket.", "Connect to this address by one."
             )
-        limiter = self._writers if asked.waits else self._readers
+        limiter = self._testers if asked.tries else self._writers if asked.waits else self._readers
         return await anyio.to_thread.run_sync(self._executed, asked, self._context(by), limiter=limiter)
 
     async def stream(self, body: dict[str, Any], by: Visit) -> AsyncIterator[ExecutionResult] | ExecutionResult:
@@ -92,9 +96,10 @@ class Asking:
         operation = get_operation_ast(document, body["operationName"])
         if operation is None:
             raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
-        refuse_strangers(document, operation, by)
+        names = root_fields(document, operation)
+        refuse_strangers(names, by)
         waits = operation.operation is OperationType.MUTATION or bool(_OF_THE_PAST.search(body["query"]))
-        return Asked(document, operation.operation, waits, body["variables"], body["operationName"])
+        return Asked(document, operation.operation, waits, _TEST in names, body["variables"], body["operationName"])
 
     def _executed(self, asked: Asked, context: Context) -> dict[str, Any]:
         with correlated(context.correlation_id):
@@ -112,12 +117,11 @@ class Asking:
             return answer
 
 
-def refuse_strangers(document: DocumentNode, operation: OperationDefinitionNode, by: Caller) -> None:
+def refuse_strangers(asked: set[str], by: Caller) -> None:
     """Refusal UNAUTHENTICATED when nobody is signed in and something is asked that is not open to all; MUST_CHANGE_PASSWORD
     while the user must choose one. What may be asked of which MSP is judged field by field (schema/guard.py)."""
     if by is not NOBODY and not by.must_change:
         return
-    asked = {f"{operation.operation.value.capitalize()}.{name}" for name in root_fields(document, operation)}
     if by is NOBODY and asked - OPEN:
         raise unauthenticated()
     if by.must_change and asked - OPEN - OWN:
@@ -126,7 +130,8 @@ def refuse_strangers(document: DocumentNode, operation: OperationDefinitionNode,
 
 
 def root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> set[str]:
-    """The names of the root fields that an operation asks for, whatever fragments they stand in."""
+    """The root fields that an operation asks for, such as Query.pulse, whatever fragments they stand in."""
+    kind = operation.operation.value.capitalize()
     fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
     names: set[str] = set()
     waiting: list[SelectionNode] = list(operation.selection_set.selections)
@@ -134,7 +139,7 @@ def root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> s
     while waiting:
         part = waiting.pop()
         if isinstance(part, FieldNode):
-            names.add(part.name.value)
+            names.add(f"{kind}.{part.name.value}")
         elif isinstance(part, InlineFragmentNode):
             waiting.extend(part.selection_set.selections)
         elif isinstance(part, FragmentSpreadNode) and part.name.value not in seen:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from domain.keys import MspId
-from gateway.set_up import KINDS
+from gateway.connection_kinds import KINDS
 from plumbing import setup
 from plumbing.budget import Window, calls_left
 from plumbing.setup import OutsideConnection

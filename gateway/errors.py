@@ -29,6 +29,10 @@ class Refusal(Exception):
         return self.message
 
 
+class BadSetup(ValueError):
+    """What was given cannot be set up; the message says why and what to give instead."""
+
+
 def told(error: GraphQLError) -> dict[str, Any]:
     """A GraphQL error as it is answered. What we did not foresee is logged whole and answered by its id only."""
     answer: dict[str, Any] = {"message": _SUGGESTION.sub("", error.message)}

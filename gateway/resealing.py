@@ -15,8 +15,8 @@ from domain.events import SecretsResealed
 from domain.keys import MspId
 from domain.notifications import SECRET
 from gateway.acts import append_act
+from gateway.connection_kinds import KINDS
 from gateway.rules import one_at_a_time
-from gateway.set_up import KINDS
 from plumbing.clock import Clock
 from plumbing.secrets import sealed_with
 

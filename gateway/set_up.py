@@ -1,9 +1,7 @@
 """What a person sets up -> rows in setup.* and events in the MSP's log, in one transaction: MSPs, connections, policies."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
@@ -13,60 +11,19 @@ from domain.events import ConnectionSaved, MspAdded, PolicyChanged
 from domain.keys import ConnectionId, MspId
 from domain.policies import policy_value
 from gateway.acts import append_act
+from gateway.draft_connection import ID, Given, drafted
+from gateway.errors import BadSetup, Refusal
 from plumbing import setup
 from plumbing.clock import Clock
-from plumbing.secrets import seal
-
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-
-
-class BadSetup(ValueError):
-    """What was given cannot be set up; the message says why and what to give instead."""
+from plumbing.setup import OutsideConnection
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a kind of connection takes. settings: name -> default ("": must be given); secrets: names; opened_by: service;
-    limits: the settings that limit its calls, each with the name and the seconds of its window."""
+class Upon:
+    """Which version somebody saw and changes; 0: there was none. operation_id: sent again, it acts once."""
 
-    settings: Mapping[str, str | int]
-    secrets: tuple[str, ...]
-    opened_by: str
-    limits: Mapping[str, tuple[str, int]]
-
-
-KINDS: dict[str, Kind] = {
-    "odin": Kind(
-        {
-            "gateway_url": "",
-            "account_number": "0",
-            "subscription": "0",
-            "user": "",
-            "marketplace": "us",
-            "calls_per_minute": 60,
-            "calls_per_day": 5000,
-            "poll_seconds": 300,
-            "reread_hours": 24,
-        },
-        ("password", "secret"),
-        "poller",
-        {"calls_per_minute": ("minute", 60), "calls_per_day": ("day", 86_400)},
-    ),
-    "autotask": Kind(
-        {
-            "address": "https://webservices.autotask.net/atservices/1.6/atws.asmx",
-            "user": "",
-            "currency": "USD",
-            "calls_per_hour": 2500,
-            "catalogue_seconds": 3600,
-            "longest_execution_seconds": 300,
-            "mid_period_rows": "unknown",
-        },
-        ("password", "tracking_identifier"),
-        "psa_writer",
-        {"calls_per_hour": ("hour", 3600)},
-    ),
-}
+    version: int
+    operation_id: str
 
 
 class SetUp:
@@ -77,7 +34,7 @@ class SetUp:
 
     def add_msp(self, msp_id: str, name: str, time_zone: str) -> MspId:
         """A new MSP with an empty log; BadSetup when the id is taken or no id, or the time zone is unknown."""
-        if not _ID.fullmatch(msp_id):
+        if not ID.fullmatch(msp_id):
             raise BadSetup(f"{msp_id!r} is no id: use up to 40 of a-z, 0-9, - and _, beginning with a letter or digit")
         try:
             ZoneInfo(time_zone)
@@ -113,57 +70,64 @@ class SetUp:
         settings: Mapping[str, str],
         secrets: Mapping[str, str],
         public_keys: Mapping[str, str],
+        upon: Upon | None = None,
     ) -> int:
-        """The version of the connection, made or changed: settings and secrets not given keep what they were. Secrets are
-        sealed here with the public key of the service that uses them. BadSetup."""
-        if kind not in KINDS:
-            raise BadSetup(f"{kind!r} is no kind of connection: there are {', '.join(KINDS)}")
-        if not _ID.fullmatch(connection_id):
-            raise BadSetup(f"{connection_id!r} is no id: use up to 40 of a-z, 0-9, - and _")
+        """The version of the connection, made or changed, see `Given`. Secrets are sealed here with the public key of the
+        service that uses them. upon None: whatever stands there is changed. BadSetup; Refusal CONNECTION_CHANGED."""
+        given = Given(connection_id, kind, settings, secrets)
         with self._engine.begin() as connection:
             setup_msp(connection, msp_id)
-            before = _before(connection, msp_id, connection_id, kind)
-            merged = _merged(KINDS[kind], before.settings if before else {}, settings)
-            sealed = dict(before.sealed) if before else {}
-            for name, value in secrets.items():
-                if name not in KINDS[kind].secrets:
-                    raise BadSetup(f"{kind} has no secret {name!r}: it has {', '.join(KINDS[kind].secrets)}")
-                sealed[name] = seal(
-                    public_keys[KINDS[kind].opened_by], msp_id, ConnectionId(connection_id), name, value
-                )
-            missing = [name for name in KINDS[kind].secrets if name not in sealed]
-            if missing:
-                raise BadSetup(f"also give {', '.join(missing)}")
-            version = (before.version if before else 0) + 1
-            connection.execute(
-                text(
-                    """INSERT INTO setup.connections (msp_id, connection_id, kind, settings, sealed, version, saved_at)
-                       VALUES (:msp_id, :connection_id, :kind, :settings, :sealed, :version, :now)
-                       ON CONFLICT (msp_id, connection_id) DO UPDATE SET settings = excluded.settings,
-                       sealed = excluded.sealed, version = excluded.version, saved_at = excluded.saved_at"""
-                ),
-                {
-                    "msp_id": msp_id,
-                    "connection_id": connection_id,
-                    "kind": kind,
-                    "settings": orjson.dumps(merged).decode(),
-                    "sealed": orjson.dumps(sealed).decode(),
-                    "version": version,
-                    "now": self._clock.now(),
-                },
-            )
+            _one_at_a_time(connection, msp_id)
+            before = standing(connection, msp_id, connection_id)
+            if upon is not None:
+                done = _done_by(connection, msp_id, connection_id, upon.operation_id)
+                if done:
+                    return done
+                _refuse_stale(connection, msp_id, connection_id, before, upon.version)
+            after = drafted(msp_id, before, given, public_keys, self._clock.now())
+            self._keep(connection, after, upon.operation_id if upon else None)
             old = before.settings if before else {}
             saved = ConnectionSaved(
-                connection_id=ConnectionId(connection_id),
+                connection_id=after.connection_id,
                 kind=kind,
-                connection_version=version,
-                changed_settings=tuple(sorted(name for name, value in merged.items() if old.get(name) != value)),
-                replaced_secrets=tuple(sorted(secrets)),
+                connection_version=after.version,
+                changed_settings=tuple(
+                    sorted(name for name, value in after.settings.items() if old.get(name) != value)
+                ),
+                replaced_secrets=tuple(given.replaced),
             )
             append_act(
-                connection, msp_id, self._actor, self._clock.now(), f"connection/{connection_id}", version, saved
+                connection, msp_id, self._actor, after.saved_at, connection_stream(connection_id), after.version, saved
             )
-        return version
+        return after.version
+
+    def _keep(self, connection: Connection, after: OutsideConnection, operation_id: str | None) -> None:
+        values = {
+            "msp_id": after.msp_id,
+            "connection_id": after.connection_id,
+            "kind": after.kind,
+            "settings": orjson.dumps(after.settings).decode(),
+            "sealed": orjson.dumps(after.sealed).decode(),
+            "version": after.version,
+            "now": after.saved_at,
+            "operation_id": operation_id,
+        }
+        connection.execute(
+            text(
+                """INSERT INTO setup.connections (msp_id, connection_id, kind, settings, sealed, version, saved_at)
+                   VALUES (:msp_id, :connection_id, :kind, :settings, :sealed, :version, :now)
+                   ON CONFLICT (msp_id, connection_id) DO UPDATE SET settings = excluded.settings,
+                   sealed = excluded.sealed, version = excluded.version, saved_at = excluded.saved_at"""
+            ),
+            values,
+        )
+        connection.execute(
+            text(
+                """INSERT INTO setup.connection_versions (msp_id, connection_id, version, settings, operation_id)
+                   VALUES (:msp_id, :connection_id, :version, :settings, :operation_id)"""
+            ),
+            values,
+        )
 
     def set_policy(self, msp_id: MspId, name: str, value: str) -> None:
         """Gives a policy of the MSP another value; BadPolicy, BadSetup."""
@@ -197,29 +161,53 @@ def setup_msp(connection: Connection, msp_id: MspId) -> setup.Msp:
         raise BadSetup(f"there is no MSP {msp_id!r}: add it with `trueup msp add`") from None
 
 
-def _before(connection: Connection, msp_id: MspId, connection_id: str, kind: str) -> setup.OutsideConnection | None:
+def connection_stream(connection_id: str) -> str:
+    """The stream of what was saved of a connection; its versions are the connection's."""
+    return f"connection/{connection_id}"
+
+
+def standing(connection: Connection, msp_id: MspId, connection_id: str) -> OutsideConnection | None:
+    """The connection as it is saved; None: there is none."""
     try:
         # Locked: secrets that are not given are written back as they were read, and may be re-sealed meanwhile.
-        before = setup.connection_of(connection, msp_id, ConnectionId(connection_id), to_change=True)
+        return setup.connection_of(connection, msp_id, ConnectionId(connection_id), to_change=True)
     except KeyError:
         return None
-    if before.kind != kind:
-        raise BadSetup(f"connection {connection_id!r} is of kind {before.kind}: choose another id")
-    return before
 
 
-def _merged(kind: Kind, before: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str | int]:
-    unknown = given.keys() - kind.settings.keys()
-    if unknown:
-        raise BadSetup(f"no such setting: {', '.join(sorted(unknown))}; there are {', '.join(kind.settings)}")
-    merged: dict[str, str | int] = {}
-    for name, default in kind.settings.items():
-        value = given.get(name, before.get(name, default))
-        if value == "":
-            raise BadSetup(f"also give {name}")
-        if isinstance(default, int):
-            if not str(value).isdecimal() or int(value) < 1:
-                raise BadSetup(f"{name} is a whole number above 0, not {value!r}")
-            value = int(value)
-        merged[name] = value
-    return merged
+def _one_at_a_time(connection: Connection, msp_id: MspId) -> None:
+    """Connections of an MSP are saved one by one: of two who change the same version, the second is told."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7430))"), {"key": f"{msp_id}/connections"}
+    )
+
+
+def _done_by(connection: Connection, msp_id: MspId, connection_id: str, operation_id: str) -> int | None:
+    """The version that this very operation has made before."""
+    version: int | None = connection.scalar(
+        text(
+            """SELECT version FROM setup.connection_versions
+               WHERE msp_id = :msp_id AND connection_id = :connection_id AND operation_id = :operation_id"""
+        ),
+        {"msp_id": msp_id, "connection_id": connection_id, "operation_id": operation_id},
+    )
+    return version
+
+
+def _refuse_stale(
+    connection: Connection, msp_id: MspId, connection_id: str, before: OutsideConnection | None, seen: int
+) -> None:
+    if before is None and seen:
+        raise Refusal("NO_SUCH_CONNECTION", "There is no such connection.", "Load the list of connections again.")
+    if before is None or before.version == seen:
+        return
+    saved_by = connection.scalar(
+        text("SELECT actor FROM log.events WHERE msp_id = :msp_id AND stream = :stream AND stream_version = :version"),
+        {"msp_id": msp_id, "stream": connection_stream(connection_id), "version": before.version},
+    )
+    raise Refusal(
+        "CONNECTION_CHANGED",
+        f"{saved_by or 'Somebody'} saved this connection as version {before.version} "
+        f"on {before.saved_at:%Y-%m-%d at %H:%M:%S} UTC.",
+        "Load it again; its history shows what was changed.",
+    )

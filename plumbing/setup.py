@@ -11,6 +11,8 @@ from domain.policies import POLICIES
 from plumbing.secrets import unseal
 
 DEFAULT_POLL_SECONDS = 300
+#: The version of a connection that somebody tries before it is saved.
+UNSAVED = 0
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Msp:
 
 @dataclass(frozen=True)
 class OutsideConnection:
-    """One marketplace (kind odin) or PSA (kind autotask) account. version rises with every change."""
+    """One marketplace (kind odin) or PSA (kind autotask) account. version rises with every change; UNSAVED: it is none yet."""
 
     msp_id: MspId
     connection_id: ConnectionId
@@ -79,6 +81,19 @@ def connection_of(
     if row is None:
         raise KeyError(f"{msp_id}/{connection_id}")
     return _connection(row)
+
+
+def to_be_tried(
+    connection: Connection,
+    msp_id: MspId,
+    connection_id: ConnectionId,
+    unsaved: dict[str, Any] | None,
+) -> OutsideConnection:
+    """The connection as it is saved, KeyError when there is none; or as the `unsaved` {kind, settings, sealed} would be."""
+    if unsaved is None:
+        return connection_of(connection, msp_id, connection_id)
+    now = connection.scalar(text("SELECT now()"))
+    return OutsideConnection(msp_id, connection_id, **unsaved, version=UNSAVED, saved_at=now)
 
 
 def poll_period(connection: OutsideConnection) -> timedelta:

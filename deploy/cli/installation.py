@@ -12,8 +12,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from deploy.migrate import BadDatabase
 from domain.keys import ConnectionId, MspId
 from domain.policies import BadPolicy
-from gateway.errors import Refusal
-from gateway.set_up import BadSetup, SetUp, setup_msp
+from gateway.errors import BadSetup, Refusal
+from gateway.set_up import SetUp, setup_msp
 from plumbing import rpc
 from plumbing.clock import Clock
 from plumbing.database import explain, make_engine

@@ -59,7 +59,8 @@ def _service_parts(folder: Folder, site: Site, database_url: str, rabbitmq_url: 
             settings["TRUEUP_PRIVATE_KEY"] = site.secrets[f"{name}_private_key"]
         if name == "gateway":
             settings["TRUEUP_GATEWAY_TOKEN"] = site.secrets["token"]
-            settings["TRUEUP_REPORTING_PUBLIC_KEY"] = site.secrets["reporting_public_key"]
+            for service in ("poller", "psa_writer", "reporting"):
+                settings[f"TRUEUP_{service.upper()}_PUBLIC_KEY"] = site.secrets[f"{service}_public_key"]
             settings["TRUEUP_PUBLIC_URL"] = site.address("gateway")
         if site.sandbox and name in ("poller", "psa_writer", "reporting", "gateway"):
             settings["TRUEUP_PRIVATE_ADDRESSES"] = "true"

@@ -14,14 +14,14 @@ from starlette.responses import Response
 from domain.keys import MspId
 from gateway.closing import NO_SUCH_CONNECTION, Close
 from gateway.door import Door
-from gateway.errors import Refusal
+from gateway.errors import BadSetup, Refusal
 from gateway.exports.asked import once, refused
 from gateway.exports.close_csv import write_csv
 from gateway.exports.close_pdf import write_pdf
 from gateway.exports.close_sheet import sheet_of
 from gateway.exports.serving import common_headers, refused_answer, signed_in
 from gateway.people.callers import Caller
-from gateway.set_up import BadSetup, setup_msp
+from gateway.set_up import setup_msp
 from plumbing.clock import Clock
 from plumbing.logs import correlated
 from services.reporting.queries import Checklist, read_checklist

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from domain.keys import MspId
-from gateway.errors import Refusal
+from gateway.errors import BadSetup, Refusal
 from gateway.exports.asked import Asked, asked, in_words, order_in_words
 from gateway.exports.headings import headings
 from gateway.exports.workbook import most_rows, write_workbook
 from gateway.schema.as_of import position_of
-from gateway.set_up import BadSetup, setup_msp
+from gateway.set_up import setup_msp
 from plumbing.clock import Clock
 from services.reporting.exporting import Export, Snapshot, Standing, snapshot
 from services.reporting.queries import Column, Report, has_side

@@ -4,6 +4,7 @@ import graphene
 from graphql import GraphQLSchema, print_schema
 
 from gateway.schema.closing import CloseMutations
+from gateway.schema.connections import ConnectionMutations
 from gateway.schema.guard import guarded
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
@@ -19,6 +20,7 @@ from gateway.schema.views import ViewMutations
 class Mutation(
     AdjustmentMutations,
     CloseMutations,
+    ConnectionMutations,
     NotificationMutations,
     PausingMutations,
     ProfileMutations,

@@ -8,11 +8,11 @@ import graphene
 from graphql import GraphQLResolveInfo
 
 from domain.keys import MspId
+from gateway.connection_kinds import KINDS
 from gateway.errors import Refusal
 from gateway.schema.context import Context
 from gateway.schema.making import many, value_of
 from gateway.schema.scalars import DateTime, Position
-from gateway.set_up import KINDS
 from plumbing import setup
 from plumbing.budget import Budget, Window
 from plumbing.setup import OutsideConnection

@@ -1,6 +1,6 @@
 """What a resolver may use: who asks, the database read only, the services by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,19 +9,19 @@ from sqlalchemy import Connection, Engine
 
 from domain.keys import MspId
 from gateway.door import Visit
-from gateway.errors import Refusal
+from gateway.errors import BadSetup, Refusal
 from gateway.live import Live
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.codes import Codes
 from gateway.post import Post
-from gateway.set_up import BadSetup, setup_msp
+from gateway.set_up import setup_msp
 from plumbing import rpc
 from plumbing.clock import Clock
 
 
 @dataclass(frozen=True)
 class Context:
-    """One request's view of the house."""
+    """One request's view of the house. public_keys: of the services that open connections' secrets, "" where not set."""
 
     engine: Engine
     reader: Engine
@@ -32,6 +32,7 @@ class Context:
     caller: Caller = NOBODY
     correlation_id: str = ""
     reporting_public_key: str = ""
+    public_keys: Mapping[str, str] = field(default_factory=dict)
     private_addresses: bool = False
     post: Post = Post("", "", "")
     codes: Codes = Codes("")

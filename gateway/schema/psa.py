@@ -4,8 +4,8 @@ import graphene
 from sqlalchemy import Connection
 
 from domain.keys import ConnectionId, MspId
+from gateway.connection_kinds import KINDS
 from gateway.schema.making import value_of
-from gateway.set_up import KINDS
 from plumbing import setup
 
 Psa = graphene.Enum(

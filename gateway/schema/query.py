@@ -6,6 +6,7 @@ import graphene
 
 from gateway.schema.api_budget import api_budget_field
 from gateway.schema.closing import checklist_field
+from gateway.schema.connections import connections_fields
 from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
@@ -32,7 +33,8 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    for name, (field, resolver) in (signing_in_fields() | users_fields() | lineage_fields()).items():
+    several = signing_in_fields() | users_fields() | connections_fields() | lineage_fields()
+    for name, (field, resolver) in several.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
     for name in REPORTS:

@@ -59,7 +59,8 @@ class Service:
         return resealed(self.house.settings.private_key, MspId(msp_id), ConnectionId(connection_id), sealed)
 
     @rpc
-    def test_connection(self, msp_id: str, connection_id: str) -> dict[str, Any]:
-        """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: whether the connection opens and can be read."""
+    def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:
+        """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: whether the connection opens and can be read.
+        unsaved: {"kind", "settings", "sealed"} that are tried instead of what is saved."""
         house, key = self.house, (MspId(msp_id), ConnectionId(connection_id))
-        return try_connection(house.engine, house.settings, house.clock, *key, house.calls.through(*key))
+        return try_connection(house.engine, house.settings, house.clock, *key, house.calls.through(*key), unsaved)

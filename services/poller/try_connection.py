@@ -31,11 +31,13 @@ def try_connection(
     msp_id: MspId,
     connection_id: ConnectionId,
     counting: Counting = uncounted,
+    unsaved: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}]}: set-up, sign-in, read; it ends at the
-    first that fails. When all went well a connection that was stopped is polled again."""
+    first that fails. When all went well a connection that was stopped is polled again. unsaved: {kind, settings, sealed}
+    that are tried instead of what is saved, and change nothing."""
     steps = _Steps(clock)
-    target = _found(engine, msp_id, connection_id)
+    target = _found(engine, msp_id, connection_id, unsaved)
     if target is None:
         steps.failed("set-up", Explained("set_up", f"there is no connection {connection_id}", _ADD_IT))
         return {"steps": steps.rows}
@@ -47,15 +49,17 @@ def try_connection(
             steps.take("read", lambda: f"there are {api.first_subscription_page()} subscriptions")
     except BadSetUp as fault:
         steps.failed("set-up", explain_set_up(fault))
-    if steps.all_went_well:
+    if steps.all_went_well and unsaved is None:
         schedule.resume(engine, schedule.place_of(target), clock)
     return {"steps": steps.rows}
 
 
-def _found(engine: Engine, msp_id: MspId, connection_id: ConnectionId) -> OutsideConnection | None:
+def _found(
+    engine: Engine, msp_id: MspId, connection_id: ConnectionId, unsaved: dict[str, Any] | None
+) -> OutsideConnection | None:
     with engine.connect() as connection:
         try:
-            return setup.connection_of(connection, msp_id, connection_id)
+            return setup.to_be_tried(connection, msp_id, connection_id, unsaved)
         except KeyError:
             return None
 

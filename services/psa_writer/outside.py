@@ -14,7 +14,7 @@ from plumbing.clock import Clock
 from plumbing.http import Limits
 from plumbing.secrets import NotForUs
 from plumbing.settings import OutsideSettings
-from plumbing.setup import OutsideConnection
+from plumbing.setup import UNSAVED, OutsideConnection
 from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_door import FIRST_ADDRESS, AutotaskAccount
 from services.psa_writer.psa.autotask_soap import AutotaskSoap
@@ -42,7 +42,8 @@ def opener(
             opened = waiting.pop() if waiting else _open(engine, clock, settings, calls, outside)
         except (NotForUs, KeyError, ValueError) as fault:
             return _Shut(fault)
-        opened.give_back = waiting.append
+        # What was tried before it was saved must not serve the next who tries: it has another password, perhaps.
+        opened.give_back = _Opened.end if outside.version == UNSAVED else waiting.append
         return opened
 
     return open_psa
@@ -68,6 +69,10 @@ class _Opened:
         """See OpenPsa."""
         usage = self._psa.threshold()
         return usage.used, usage.limit
+
+    def end(self) -> None:
+        """Closes the client's own connections."""
+        self._psa.close()
 
     def close(self) -> None:
         """See OpenPsa."""

@@ -114,10 +114,11 @@ class Service:
         return resealed(self.house.settings.private_key, MspId(msp_id), ConnectionId(connection_id), sealed)
 
     @rpc
-    def test_connection(self, msp_id: str, connection_id: str) -> dict[str, Any]:
+    def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:
         """{"steps": [{"step", "ok", "milliseconds", "message", "fix"}], "refusal"}: the connection tried step by step, a
-        wrong password exactly once."""
-        return _or_refusal("steps", lambda: _tested(self.house, MspId(msp_id), ConnectionId(connection_id)))
+        wrong password exactly once. unsaved: {"kind", "settings", "sealed"} that are tried instead of what is saved."""
+        key = MspId(msp_id), ConnectionId(connection_id)
+        return _or_refusal("steps", lambda: _tested(self.house, *key, unsaved))
 
 
 @cache
@@ -137,10 +138,10 @@ def writer_of(house: House) -> Writer:
     )
 
 
-def _tested(house: House, msp_id: MspId, connection_id: ConnectionId) -> dict[str, Any]:
+def _tested(house: House, msp_id: MspId, connection_id: ConnectionId, unsaved: dict[str, Any] | None) -> dict[str, Any]:
     writer = writer_of(house)
     with house.engine.connect() as connection:
-        outside = setup.connection_of(connection, msp_id, connection_id)
+        outside = setup.to_be_tried(connection, msp_id, connection_id, unsaved)
     opened = writer.open_psa(outside)
     try:
         return {"steps": [asdict(step) for step in opened.psa.test()], "refusal": None}

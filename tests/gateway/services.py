@@ -7,6 +7,7 @@ import eventlet
 
 eventlet.monkey_patch()
 
+import json  # noqa: E402
 import sys  # noqa: E402
 
 from nameko.rpc import rpc  # noqa: E402
@@ -50,6 +51,13 @@ class Writer:
     @rpc
     def release(self, msp_id, request_ids, actor):
         eventlet.sleep(30)
+
+    @rpc
+    def test_connection(self, msp_id, connection_id, unsaved=None):
+        if connection_id == "slow":
+            eventlet.sleep(30)
+        asked = json.dumps([msp_id, connection_id, unsaved])
+        return {"steps": [{"step": "zone", "ok": True, "milliseconds": 1, "message": asked, "fix": None}]}
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from services.poller.try_connection import try_connection
 from tests.poller.desk import Desk
 
 
-def tried(desk: Desk, connection_id: str = "") -> list[dict[str, Any]]:
-    house = desk.house
-    answer = try_connection(house.engine, house.settings, house.clock, desk.msp_id, connection_id or desk.connection_id)
+def tried(desk: Desk, connection_id: str = "", unsaved: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    house, key = desk.house, (desk.msp_id, connection_id or desk.connection_id)
+    answer = try_connection(house.engine, house.settings, house.clock, *key, unsaved=unsaved)
     assert set(answer) == {"steps"}
     assert all(set(step) == {"step", "ok", "milliseconds", "message", "fix"} for step in answer["steps"])
     return answer["steps"]
@@ -107,6 +107,26 @@ def test_a_stopped_connection_that_opens_again_is_polled_again(desk: Desk, odin:
     # then
     assert all(step["ok"] for step in steps)
     assert put_due_polls(desk.engine, desk.house.clock) == 1
+
+
+def test_values_that_are_not_saved_are_tried_and_wake_no_connection_that_was_stopped(
+    desk: Desk, odin: OdinAccount
+) -> None:
+    # given a connection that was stopped, and values by which it would open
+    with desk.engine.connect() as connection:
+        row = connection.execute(text("SELECT kind, settings, sealed FROM setup.connections")).one()
+    odin.revoke()
+    desk.failed()
+    odin.activate()
+
+    # when
+    steps = tried(desk, unsaved=dict(row._mapping))
+    nowhere = tried(desk, unsaved={**row._mapping, "settings": {**row.settings, "marketplace": "xx"}})
+
+    # then
+    assert [step["ok"] for step in steps] == [True, True, True]
+    assert not nowhere[-1]["ok"]
+    assert put_due_polls(desk.engine, desk.house.clock) == 0
 
 
 def test_no_secret_and_no_contact_is_logged_or_stored(

@@ -45,6 +45,7 @@ def code(browser: Browser, query: str) -> str:
 
 def test_what_asks_again_is_what_opens_doors() -> None:
     assert {name.partition(".")[2] for name in ASKED_AGAIN} == {
+        "saveConnection",
         "inviteUser",
         "setRole",
         "disableUser",

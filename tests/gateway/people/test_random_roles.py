@@ -186,7 +186,9 @@ class Roles(RuleBasedStateMachine):
         answer = asks.browser.post(whole_request(SCHEMA, wanted, msp_id))
         self._refused(asks, wanted, msp_id, answer)
 
-    @rule(which=st.integers(0, 9), msp_id=st.sampled_from(MSPS), wanted=st.sampled_from(ASKED) | st.sampled_from(MARKED))
+    @rule(
+        which=st.integers(0, 9), msp_id=st.sampled_from(MSPS), wanted=st.sampled_from(ASKED) | st.sampled_from(MARKED)
+    )
     def ask_by_key(self, which: int, msp_id: str, wanted: str) -> None:
         if not self.keys:
             return

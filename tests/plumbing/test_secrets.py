@@ -22,7 +22,7 @@ def from_before_keys_had_ids(value: str) -> str:
     return base64.b64encode(SealedBox(PublicKey(base64.b64decode(OLD_PUBLIC))).encrypt(inside)).decode()
 
 
-@pytest.mark.parametrize("public", [OLD_PUBLIC, NEW_PUBLIC])
+@pytest.mark.parametrize("public", [OLD_PUBLIC, NEW_PUBLIC], ids=["old", "new"])
 def test_each_key_opens_what_was_sealed_for_it(public: str) -> None:
     sealed = seal(public, ACME, ODIN, "password", "s")
     assert sealed_with(sealed) == key_id(public)
@@ -69,7 +69,9 @@ def test_nothing_is_sealed_anew_for_another_place(whose: tuple[MspId, Connection
     assert answer["refusal"] == "password of connection odin was sealed for something else"
 
 
-@pytest.mark.parametrize("given", ["canary", f"{NEW},canary", f"{NEW},", NEW[:-8]])
+@pytest.mark.parametrize(
+    "given", ["canary", f"{NEW},canary", f"{NEW},", NEW[:-8]], ids=["no key", "second", "comma", "cut"]
+)
 def test_what_is_no_key_is_told_at_the_start_and_not_shown(given: str) -> None:
     urls = {"TRUEUP_DATABASE_URL": "postgresql://a@b/c", "TRUEUP_RABBITMQ_URL": "amqp://a@b/"}
     with pytest.raises(BadSettings) as caught:

@@ -21,6 +21,7 @@ from gateway.people.callers import NOBODY, OPERATOR, Caller
 from gateway.people.devices import DEVICE_KEPT
 from gateway.people.sessions import Place
 from plumbing.clock import Clock
+from plumbing.row_security import of_all_msps
 
 SHORTEST_TOKEN = 16
 SESSION_COOKIE, DEVICE_COOKIE = "__Host-trueup", "__Host-trueup-device"
@@ -86,7 +87,7 @@ class Door:
         raise unauthenticated()
 
     def _read(self, find: Callable[[Connection, str, Any], Caller], token: str) -> Caller:
-        with self._reader.connect() as connection:
+        with of_all_msps(self._reader).connect() as connection:
             return find(connection, token, self._clock.now())
 
 

@@ -15,6 +15,7 @@ from domain.policies import policy_value
 from gateway.acts import append_act
 from plumbing import setup
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from plumbing.secrets import seal
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -83,7 +84,7 @@ class SetUp:
             ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise BadSetup(f"{time_zone!r} is no time zone: use an IANA name such as Europe/Berlin") from None
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             made = connection.execute(
                 text(
                     """INSERT INTO setup.msps (msp_id, name, time_zone, added_at) VALUES (:msp_id, :name, :zone, :now)
@@ -120,7 +121,7 @@ class SetUp:
             raise BadSetup(f"{kind!r} is no kind of connection: there are {', '.join(KINDS)}")
         if not _ID.fullmatch(connection_id):
             raise BadSetup(f"{connection_id!r} is no id: use up to 40 of a-z, 0-9, - and _")
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             setup_msp(connection, msp_id)
             before = _before(connection, msp_id, connection_id, kind)
             merged = _merged(KINDS[kind], before.settings if before else {}, settings)
@@ -168,7 +169,7 @@ class SetUp:
     def set_policy(self, msp_id: MspId, name: str, value: str) -> None:
         """Gives a policy of the MSP another value; BadPolicy, BadSetup."""
         value = policy_value(name, value)
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             setup_msp(connection, msp_id)
             row = connection.execute(
                 text(

@@ -17,6 +17,7 @@ from gateway.people import links, sessions
 from gateway.people.permissions import Role
 from gateway.people.sign_in import LONGEST_EMAIL, address_of
 from plumbing.clock import Clock
+from plumbing.row_security import of_all_msps, of_msp
 
 LONGEST_NAME = 100
 
@@ -42,7 +43,7 @@ class Users:
             raise Refusal("BAD_USER", f"{email[:LONGEST_EMAIL]!r} is no e-mail.", "Give the address whole.")
         if not 1 <= len(name.strip()) <= LONGEST_NAME:
             raise Refusal("BAD_USER", f"A name has 1 to {LONGEST_NAME} characters.", "Give another one.")
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             user_id = _made(connection, address, name.strip(), self._clock)
             before = _role(connection, msp_id, user_id)
             if before is not None and not before.disabled:
@@ -57,7 +58,7 @@ class Users:
     def set_role(self, msp_id: MspId, user_id: str, role: Role) -> str:
         """The user's id: it has this role from the next request on, also when it was disabled. Refusal NO_SUCH_USER,
         LAST_ADMIN."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
             if before.role == role.name.lower() and not before.disabled:
                 return user_id
@@ -68,7 +69,7 @@ class Users:
 
     def disable(self, msp_id: MspId, user_id: str) -> str:
         """The user's id: it may do nothing in the MSP any more and is signed out everywhere. Refusal NO_SUCH_USER, LAST_ADMIN."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
             if before.disabled:
                 return user_id
@@ -88,13 +89,11 @@ class Users:
 
     def reset_link(self, msp_id: MspId, user_id: str) -> tuple[str, str, bool]:
         """(e-mail, token, whether all its MSPs are the given one). Refusal NO_SUCH_USER."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
-            alone = connection.scalar(
-                text("SELECT count(*) = 1 FROM people.roles WHERE user_id = :user_id"), {"user_id": user_id}
-            )
+            alone = _is_in_one_msp(self._engine, user_id)
             token = links.new_link(connection, user_id, links.RESET_LASTS, self._clock.now())
-        return str(before.email), token, bool(alone)
+        return str(before.email), token, alone
 
     def _set(
         self, connection: Connection, msp_id: MspId, user_id: str, email: str, before: Row[Any] | None, role: Role
@@ -166,6 +165,14 @@ def _role(connection: Connection, msp_id: MspId, user_id: str) -> Row[Any] | Non
         ),
         {"msp_id": msp_id, "user_id": user_id},
     ).first()
+
+
+def _is_in_one_msp(engine: Engine, user_id: str) -> bool:
+    with of_all_msps(engine).connect() as connection:
+        msps = connection.scalars(
+            text("SELECT msp_id FROM people.roles WHERE user_id = :user_id"), {"user_id": user_id}
+        )
+        return len(msps.all()) == 1
 
 
 def _refuse_last_admin(connection: Connection, msp_id: MspId, user_id: str) -> None:

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, text
 from domain.keys import MspId
 
 # A range counts on the days at whose end it held: from the day it began until before the day it ended. Ranges are summed by
-# these days first, so the days meet a few hundred sums, however many resources there are.
+# these days first, so the days meet a few hundred sums, however many resources there are. The view: see finding.py.
 _NOT_BILLED = """
 WITH spans AS (
     SELECT c.unit_price_currency AS currency, greatest((c.valid_from AT TIME ZONE :zone)::date, :first) AS from_day,
         (c.valid_to AT TIME ZONE :zone)::date AS to_day, sum(round(c.count * c.unit_price / s.billing_months, 2)) AS amount
-    FROM reporting.counts c JOIN reporting.subscriptions s ON s.msp_id = c.msp_id
+    FROM reporting.named_counts c JOIN reporting.subscriptions s ON s.msp_id = c.msp_id
         AND s.generation = (SELECT reporting.living_generation('resources', :msp_id))
         AND s.connection_id = c.connection_id AND s.subscription_id = c.subscription_id
     WHERE c.msp_id = :msp_id AND c.generation = (SELECT reporting.living_generation('counts', :msp_id))

@@ -3,20 +3,24 @@
 import ast
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 from psycopg2.errors import InsufficientPrivilege
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 from deploy.migrations.rights import ROLES
 from domain.keys import MspId
 from plumbing.database import make_engine
 from plumbing.row_security import ALL_MSPS, of_all_msps, of_msp
+from services.reporting.queries import REPORTS, Question, find, read_page
+from tests.bench.report_rows import fill_adjustments
 from tests.gateway.conftest import tell
 from tests.msps import add_msp
+from tests.reporting.test_lineage import read_rows
 from tests.servers import Postgres, role_url
 
 pytestmark = pytest.mark.postgres
@@ -320,3 +324,42 @@ def test_the_gateway_has_no_right_that_nobody_uses(gateway: Engine) -> None:
         ]
 
     assert had == []
+
+
+def test_a_page_and_a_search_enter_the_same_indexes_behind_the_wall(database: str) -> None:
+    """By the plans that the gateway gets: row security keeps an index from what might tell of rows that are not shown."""
+    # given
+    fill_adjustments(database, 20_000)
+    owner = make_engine(database, "test")
+    with owner.begin() as connection:
+        connection.execute(text(_MANY_RESOURCES))
+        connection.execute(text("ANALYZE reporting.resources"))
+    gateway = make_engine(role_url(database, "trueup_gateway"), "test")
+    asked: list[tuple[str, dict[str, object]]] = []
+    event.listen(
+        gateway, "before_cursor_execute", lambda _c, _u, statement, given, *_: asked.append((statement, given))
+    )
+
+    # when
+    with of_msp(gateway, "bench").connect() as connection:
+        page = Question(first=100, wanted=frozenset({"as_of"}))
+        cursor = read_page(connection, REPORTS["adjustments"], "bench", page).cursors[-1]
+        read_page(connection, REPORTS["adjustments"], "bench", replace(page, after=cursor))
+        assert find(connection, MspId("bench"), "resource 77", 10)
+
+        # then
+        statements = [(statement.partition("true); ")[2], given) for statement, given in asked]
+        assert len(statements) == 4
+        for statement, given in statements:
+            plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", given).scalar()
+            assert read_rows(plan[0]["Plan"]) < 1_000, statement
+    gateway.dispose()
+    owner.dispose()
+
+
+_MANY_RESOURCES = """
+INSERT INTO reporting.resources (msp_id, generation, resource_key, connection_id, company_id, company_name, subscription_id,
+    subscription_name, resource_id, resource_name, status, usage_based, first_seen_at, read_at)
+SELECT 'bench', 0, 'bench/odin/' || n, 'odin', 'c', 'Company', 's', 'Subscription', n, 'Resource ' || n, 'active', false,
+    now(), now() FROM generate_series(1, 20000) n
+"""

@@ -534,8 +534,11 @@ def test_an_explanation_costs_the_same_however_long_the_log_is(world: World) -> 
             text(
                 """INSERT INTO log.events (msp_id, position, stream, stream_version, type, version, payload, occurred_at,
                        recorded_at, correlation_id, recorded_by, actor)
-                   SELECT 'acme', 1000 + n, 'resource/odin/c/s/' || n, 1, 'ResourceCountChanged', 1, '{}', now(), now(),
-                       'c', 'test', 'test' FROM generate_series(1, 30000) n"""
+                   SELECT 'acme', 1000 + n, 'resource/odin/c/s/' || n, 1,
+                       (ARRAY['ResourceCountChanged', 'UnitsFoundEqual', 'SubscriptionRenewed'])[1 + n % 3], 1,
+                       jsonb_build_object('psa_connection_id', 'autotask', 'psa_product_id', 'of ' || n, 'connection_id',
+                           'odin', 'previous_subscription_id', 'of ' || n), now(), now(), 'c', 'test', 'test'
+                   FROM generate_series(1, 30000) n"""
             )
         )
         connection.execute(text("ANALYZE log.events"))

@@ -13,6 +13,7 @@ from gateway.acts import append_act
 from gateway.errors import Refusal
 from plumbing import event_log
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from services.reporting.queries import CHECKS, Checklist, State, close_stream, read_checklist
 
 LONGEST_REASON = 1_000
@@ -124,7 +125,7 @@ class Closing:
         """Appends what is decided on the newest checklist; what was done by this operation before is not done again."""
         for _ in range(MOST_LOOKS):
             try:
-                with self._engine.begin() as connection:
+                with of_msp(self._engine, close.msp_id).begin() as connection:
                     now = self._clock.now()
                     found = read_checklist(connection, close.msp_id, close.psa_connection_id, close.month, now)
                     if found is None:

@@ -19,6 +19,7 @@ from gateway.errors import Refusal
 from gateway.set_up import SetUp, Upon, connection_stream, setup_msp, standing
 from plumbing import setup
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from plumbing.setup import OutsideConnection
 from plumbing.way_out import WayOut
 
@@ -129,7 +130,7 @@ class Connections:
     def restore(self, msp_id: MspId, connection_id: str, version: int, upon: Upon) -> int:
         """The version that was made with the settings of an older one; secrets stay, and so do settings that came since.
         As save(); Refusal NO_SUCH_VERSION."""
-        with self.engine.connect() as connection:
+        with of_msp(self.engine, msp_id).connect() as connection:
             before = standing(connection, msp_id, connection_id)
             settings = connection.scalar(
                 text(
@@ -150,7 +151,7 @@ class Connections:
         """The version that was tried (None: values that are not saved) and {step, ok, milliseconds, message, fix} of each
         step. ask: (service, method, **arguments) -> its answer. A test is sent once, however often its operation comes.
         BadSetup, PrivateAddress; Refusal TEST_BEGUN."""
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             setup_msp(connection, msp_id)
             before = standing(connection, msp_id, given.connection_id)
         tried = drafted(msp_id, before, given, self.public_keys, self.clock.now())
@@ -168,7 +169,7 @@ class Connections:
             **({"unsaved": unsaved} if version is None else {}),
         )
         steps = _steps(answer)
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             kept = {"msp_id": msp_id, "operation_id": operation_id, "steps": orjson.dumps(steps).decode()}
             connection.execute(text(_END), kept)
         return version, steps
@@ -180,7 +181,7 @@ class Connections:
         key = {"msp_id": msp_id, "operation_id": operation_id}
         now = self.clock.now()
         values = {"connection_id": connection_id, "version": version, "now": now, "actor": self.actor}
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             connection.execute(text(_FORGET), {"msp_id": msp_id, "before": now - KEPT})
             if connection.execute(text(_BEGIN), key | values).rowcount:
                 return None

@@ -22,6 +22,7 @@ from gateway.people.devices import DEVICE_KEPT
 from gateway.people.half_sign_ins import HALF_LASTS
 from gateway.people.sessions import Place
 from plumbing.clock import Clock
+from plumbing.row_security import of_all_msps
 
 SHORTEST_TOKEN = 16
 SESSION_COOKIE, DEVICE_COOKIE, HALF_COOKIE = "__Host-trueup", "__Host-trueup-device", "__Host-trueup-half"
@@ -90,7 +91,7 @@ class Door:
         raise unauthenticated()
 
     def _read(self, find: Callable[[Connection, str, Any], Caller], token: str) -> Caller:
-        with self._reader.connect() as connection:
+        with of_all_msps(self._reader).connect() as connection:
             return find(connection, token, self._clock.now())
 
 

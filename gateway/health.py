@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from plumbing.catch_up import stopped
 from plumbing.clock import Clock
 from plumbing.health import database_check
+from plumbing.row_security import of_all_msps
 
 # Work that waits longer than this to be carried to the broker is told.
 LONGEST_WAIT = timedelta(seconds=60)
@@ -34,9 +35,10 @@ def report(engine: Engine, clock: Clock) -> tuple[bool, dict[str, str]]:
 def measure(engine: Engine, clock: Clock) -> None:
     """Sets the gauges; leaves them when the database does not answer."""
     try:
-        with engine.connect() as connection:
+        with of_all_msps(engine).connect() as connection:
             for consumer, lag in connection.execute(text(_LAGS)):
                 report_lag.labels(consumer).set(float(lag))
+        with engine.connect() as connection:
             oldest = connection.scalar(text(_OLDEST))
     except SQLAlchemyError:
         return
@@ -53,5 +55,5 @@ def _waiting(engine: Engine, clock: Clock) -> str:
 
 
 def _stopped(engine: Engine) -> str:
-    halted = stopped(engine, "reporting")
+    halted = stopped(of_all_msps(engine), "reporting")
     return "; ".join(f"{s.consumer} stopped for MSP {s.msp_id}: {s.reason}" for s in halted) or "ready"

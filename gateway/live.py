@@ -20,6 +20,7 @@ from domain.keys import MspId
 from gateway.beating import beat
 from gateway.errors import Refusal
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from services.reporting.queries import WATCHED, feeds, newest_of_types
 
 log = logging.getLogger(__name__)
@@ -169,7 +170,7 @@ class Live:
 
     def _read(self, msp_id: MspId, seen: int | None) -> tuple[dict[str, Any], dict[str, int]]:
         """The pulse, and type -> its newest position after what was seen."""
-        with self._reader.connect() as connection:
+        with of_msp(self._reader, msp_id).connect() as connection:
             found = beat(connection, msp_id, self._clock.now())
             if found is None:
                 said = f"There is no MSP {msp_id!r}."

@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 
 KEPT = timedelta(days=30)
 # A gateway that died cannot tell any more that it got no answer.
 LONGEST = timedelta(minutes=2)
+_FORGET = "DELETE FROM setup.operations WHERE msp_id = :msp_id AND begun_at < :before"
 _BEGIN = """
 INSERT INTO setup.operations (msp_id, operation_id, rows, state, done, refused, begun_at)
 VALUES (:msp_id, :operation_id, :rows, 'running', 0, 0, :now)
@@ -35,12 +37,12 @@ def begun(
     """Keeps that so many rows are being decided, until the results are given; a block that raises got no answer."""
     key = {"msp_id": msp_id, "operation_id": operation_id}
     now = clock.now()
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM setup.operations WHERE begun_at < :before"), {"before": now - KEPT})
+    with of_msp(engine, msp_id).begin() as connection:
+        connection.execute(text(_FORGET), {"msp_id": msp_id, "before": now - KEPT})
         connection.execute(text(_BEGIN), key | {"rows": rows, "now": now})
 
     def end(state: str, done: int, refused: int) -> None:
-        with engine.begin() as connection:
+        with of_msp(engine, msp_id).begin() as connection:
             connection.execute(text(_END), key | {"state": state, "done": done, "refused": refused})
 
     try:

@@ -10,6 +10,7 @@ from gateway.acts import append_act
 from gateway.errors import Refusal
 from plumbing.clock import Clock
 from plumbing.pausing import STREAM, hold_marks, pause_of
+from plumbing.row_security import of_msp
 
 LONGEST_REASON = 1_000
 
@@ -30,7 +31,7 @@ class Pausing:
             raise Refusal("REASON_MISSING", "To pause posting, a reason is needed.", "Say why.")
         if len(said) > LONGEST_REASON or "\x00" in said:
             raise Refusal("BAD_REASON", f"A reason has at most {LONGEST_REASON} characters, and no NUL.", "Shorten it.")
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             hold_marks(connection, msp_id)
             if _is_done(connection, msp_id, operation_id):
                 return
@@ -41,7 +42,7 @@ class Pausing:
 
     def resume(self, msp_id: MspId, operation_id: str) -> None:
         """What waited goes out, and what comes. Refusal NOT_PAUSED."""
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             hold_marks(connection, msp_id)
             if _is_done(connection, msp_id, operation_id):
                 return

@@ -15,6 +15,7 @@ from domain.keys import ConnectionId, MspId
 from domain.notifications import SECRET, BadRule, Rule, signing_key
 from gateway.acts import append_act
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from plumbing.secrets import seal
 from plumbing.way_out import WayOut
 
@@ -41,7 +42,7 @@ class Rules:
             with suppress(OSError):  # its name is not known now: every sending looks again
                 WayOut(private_addresses=False).look(rule.target)
         made_id = uuid5(NAMESPACE_URL, f"trueup:{msp_id}/rule/{operation_id}").hex
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             one_at_a_time(connection, msp_id)
             before = _standing(connection, msp_id, rule_id or made_id)
             if before is None and rule_id:
@@ -65,7 +66,7 @@ class Rules:
 
     def remove(self, msp_id: MspId, rule_id: str) -> None:
         """Takes the rule away; once more does nothing. NoSuchRule."""
-        with self.engine.begin() as connection:
+        with of_msp(self.engine, msp_id).begin() as connection:
             one_at_a_time(connection, msp_id)
             row = connection.execute(
                 text("SELECT * FROM setup.notification_rules WHERE msp_id = :msp_id AND rule_id = :rule_id"),

@@ -15,6 +15,7 @@ from gateway.draft_connection import ID, Given, drafted
 from gateway.errors import BadSetup, Refusal
 from plumbing import setup
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from plumbing.setup import OutsideConnection
 
 
@@ -40,7 +41,7 @@ class SetUp:
             ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             raise BadSetup(f"{time_zone!r} is no time zone: use an IANA name such as Europe/Berlin") from None
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             made = connection.execute(
                 text(
                     """INSERT INTO setup.msps (msp_id, name, time_zone, added_at) VALUES (:msp_id, :name, :zone, :now)
@@ -75,7 +76,7 @@ class SetUp:
         """The version of the connection, made or changed, see `Given`. Secrets are sealed here with the public key of the
         service that uses them. upon None: whatever stands there is changed. BadSetup; Refusal CONNECTION_CHANGED."""
         given = Given(connection_id, kind, settings, secrets)
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             setup_msp(connection, msp_id)
             _one_at_a_time(connection, msp_id)
             before = standing(connection, msp_id, connection_id)
@@ -132,7 +133,7 @@ class SetUp:
     def set_policy(self, msp_id: MspId, name: str, value: str) -> None:
         """Gives a policy of the MSP another value; BadPolicy, BadSetup."""
         value = policy_value(name, value)
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             setup_msp(connection, msp_id)
             row = connection.execute(
                 text(

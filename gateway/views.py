@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Refusal
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from services.reporting.queries import Report
 
 MOST_VIEWS = 200
@@ -80,7 +81,7 @@ def save(engine: Engine, clock: Clock, report: Report, by: By, wish: Wish) -> di
         "now": clock.now(),
     }
     try:
-        with engine.begin() as connection:
+        with of_msp(engine, by.msp_id).begin() as connection:
             if wish.view_id is None:
                 _add(connection, values)
             elif not _changed_before(connection, by, values, wish):
@@ -94,7 +95,7 @@ def save(engine: Engine, clock: Clock, report: Report, by: By, wish: Wish) -> di
 
 def delete(engine: Engine, by: By, view_id: str) -> None:
     """Deletes a view of the person's own, also for those whose default it is. Refusal VIEW_GONE, NOT_YOURS."""
-    with engine.begin() as connection:
+    with of_msp(engine, by.msp_id).begin() as connection:
         if not _view(connection, by, view_id).mine:
             raise Refusal("NOT_YOURS", "Only its owner may delete a shared view.", "Ask them, or save your own.")
         connection.execute(
@@ -106,7 +107,7 @@ def delete(engine: Engine, by: By, view_id: str) -> None:
 def set_default(engine: Engine, by: By, report: Report, view_id: str | None) -> None:
     """From now on the person's pages of the report open with this view; None: as the report comes. Refusal VIEW_GONE."""
     values = {"msp_id": by.msp_id, "person": by.person, "report": report.name, "view_id": view_id}
-    with engine.begin() as connection:
+    with of_msp(engine, by.msp_id).begin() as connection:
         if view_id is None:
             connection.execute(
                 text(

@@ -13,6 +13,8 @@ from eventlet.timeout import Timeout
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
+from plumbing.row_security import name_msp
+
 CONNECT_SECONDS = 5
 
 
@@ -38,6 +40,7 @@ def make_engine(url: str, application: str, statement_seconds: int = 60, pool_si
             " -c idle_in_transaction_session_timeout=60s -c TimeZone=UTC -c jit=off",
         },
     )
+    event.listen(engine, "before_cursor_execute", name_msp, retval=True)
     if eventlet.patcher.is_monkey_patched("socket"):
         event.listen(engine, "do_connect", _connect_in_time)
     return engine

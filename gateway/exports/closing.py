@@ -24,6 +24,7 @@ from gateway.people.callers import Caller
 from gateway.set_up import setup_msp
 from plumbing.clock import Clock
 from plumbing.logs import correlated
+from plumbing.row_security import of_msp
 from services.reporting.queries import Checklist, read_checklist
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class CloseExports:
         kind, write = _FORMATS[file_format]
         close = _close(request)
         by.refuse("Query.closeChecklist", close.msp_id)
-        with self._engine.connect() as connection:
+        with of_msp(self._engine, close.msp_id).connect() as connection:
             try:
                 setup_msp(connection, close.msp_id)
             except BadSetup as error:

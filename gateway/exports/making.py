@@ -20,6 +20,7 @@ from gateway.exports.workbook import most_rows, write_workbook
 from gateway.schema.as_of import position_of
 from gateway.set_up import setup_msp
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 from services.reporting.exporting import Export, Snapshot, Standing, snapshot
 from services.reporting.queries import Column, Report, has_side
 
@@ -58,7 +59,7 @@ def wish(
     today = clock.today(time_zone)
     wanted = asked(report, file_format, parameters, lambda: today)
     if wanted.as_of is not None:
-        with engine.connect() as connection:
+        with of_msp(engine, msp_id).connect() as connection:
             position = position_of(connection, MspId(msp_id), wanted.as_of)
         wanted = replace(wanted, position=position)
     day = wanted.as_of if isinstance(wanted.as_of, date) else today
@@ -107,7 +108,7 @@ class Making:
     def _have_side(self, export: Export) -> None:
         position = self.wish.asked.position
         assert position is not None  # noqa: S101 rows can stand elsewhere only than where they should
-        with self._engine.connect() as connection:
+        with of_msp(self._engine, export.msp_id).connect() as connection:
             if has_side(connection, MspId(export.msp_id), export.report.name, position):
                 return
         answer = self._make_side(msp_id=export.msp_id, report=export.report.name, position=position)
@@ -120,7 +121,7 @@ class Making:
     def _put_file(self, export: Export, put: Callable[[bytes], object]) -> None:
         with TemporaryDirectory(prefix="trueup-export-") as folder:
             book = Path(folder) / "report.xlsx"
-            with snapshot(self._engine, self.wish.time_zone, LONGEST_SECONDS) as open_snapshot:
+            with snapshot(of_msp(self._engine, export.msp_id), self.wish.time_zone, LONGEST_SECONDS) as open_snapshot:
                 self._under_way(open_snapshot)
                 try:
                     self._read(open_snapshot, export, put, book)
@@ -202,7 +203,7 @@ def _about(wish: Wish, found: Standing) -> list[tuple[str, str | int]]:
 
 
 def _time_zone(engine: Engine, msp_id: str) -> str:
-    with engine.connect() as connection:
+    with of_msp(engine, msp_id).connect() as connection:
         try:
             return setup_msp(connection, MspId(msp_id)).time_zone
         except BadSetup as error:

@@ -20,6 +20,7 @@ from gateway.people.callers import NOBODY, Caller
 from gateway.people.permissions import Scope
 from gateway.people.tokens import hash_of, new_token
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 
 LONGEST_NAME = 60
 LONGEST_LIFE = timedelta(days=366)
@@ -46,7 +47,7 @@ class ApiKeys:
         prefix = f"trueup_{token_hex(6)}"
         key = f"{prefix}_{new_token()}"
         wanted = tuple(sorted(set(scopes)))
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             made = connection.execute(
                 text(
                     """INSERT INTO people.api_keys (key_id, msp_id, key_hash, prefix, name, scopes, made_by, made_at, ends_at)
@@ -76,7 +77,7 @@ class ApiKeys:
 
     def revoke(self, msp_id: MspId, key_id: str) -> None:
         """Calls with it fail from the next request on; once more does nothing. Refusal NO_SUCH_KEY."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             row = connection.execute(
                 text(
                     "SELECT name, revoked_at FROM people.api_keys WHERE msp_id = :msp_id AND key_id = :key_id FOR UPDATE"

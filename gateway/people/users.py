@@ -18,6 +18,7 @@ from gateway.people.permissions import Role
 from gateway.people.profile import name_of
 from gateway.people.sign_in import LONGEST_EMAIL, address_of
 from plumbing.clock import Clock
+from plumbing.row_security import of_all_msps, of_msp
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Users:
         if not 3 <= len(address) <= LONGEST_EMAIL or address.count("@") != 1 or any(c.isspace() for c in address):
             raise Refusal("BAD_USER", f"{email[:LONGEST_EMAIL]!r} is no e-mail.", "Give the address whole.")
         called = name_of(name)
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             user_id = _made(connection, address, called, self._clock)
             before = _role(connection, msp_id, user_id)
             if before is not None and not before.disabled:
@@ -55,7 +56,7 @@ class Users:
     def set_role(self, msp_id: MspId, user_id: str, role: Role) -> str:
         """The user's id: it has this role from the next request on, also when it was disabled. Refusal NO_SUCH_USER,
         LAST_ADMIN."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
             if before.role == role.name.lower() and not before.disabled:
                 return user_id
@@ -66,7 +67,7 @@ class Users:
 
     def disable(self, msp_id: MspId, user_id: str) -> str:
         """The user's id: it may do nothing in the MSP any more and is signed out everywhere. Refusal NO_SUCH_USER, LAST_ADMIN."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
             if before.disabled:
                 return user_id
@@ -86,9 +87,9 @@ class Users:
 
     def reset_link(self, msp_id: MspId, user_id: str) -> tuple[str, str, bool]:
         """(e-mail, token, whether all its MSPs are the given one). Refusal NO_SUCH_USER."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
-            alone = _has_no_other_msp(connection, user_id)
+            alone = _is_in_one_msp(self._engine, user_id)
             token = links.new_link(connection, user_id, links.RESET_LASTS, self._clock.now())
         return str(before.email), token, alone
 
@@ -96,11 +97,11 @@ class Users:
         """The e-mail of a user who has lost app and recovery codes: it signs in by its password alone, and is signed out
         everywhere. other_msps: also one who belongs to others, for whom the codes stand guard as well. Refusal NO_SUCH_USER,
         NO_CODES, OTHER_MSPS, and ONESELF: whoever sits at an admin's open session cannot do away with its codes."""
-        with self._engine.begin() as connection:
+        with of_msp(self._engine, msp_id).begin() as connection:
             before = self._known(connection, msp_id, user_id)
             if before.email == self._actor:
                 raise Refusal("ONESELF", "These are your own codes.", "Switch them off by password and code.")
-            if not other_msps and not _has_no_other_msp(connection, user_id):
+            if not other_msps and not _is_in_one_msp(self._engine, user_id):
                 said = "The user belongs to other MSPs too, which its codes protect as well."
                 raise Refusal("OTHER_MSPS", said, "Ask who runs the installation.")
             if not codes.switch_off(connection, user_id):
@@ -190,9 +191,12 @@ def _role(connection: Connection, msp_id: MspId, user_id: str) -> Row[Any] | Non
     ).first()
 
 
-def _has_no_other_msp(connection: Connection, user_id: str) -> bool:
-    wanted = "SELECT count(*) = 1 FROM people.roles WHERE user_id = :user_id"
-    return bool(connection.scalar(text(wanted), {"user_id": user_id}))
+def _is_in_one_msp(engine: Engine, user_id: str) -> bool:
+    with of_all_msps(engine).connect() as connection:
+        msps = connection.scalars(
+            text("SELECT msp_id FROM people.roles WHERE user_id = :user_id"), {"user_id": user_id}
+        )
+        return len(msps.all()) == 1
 
 
 def _refuse_last_admin(connection: Connection, msp_id: MspId, user_id: str) -> None:

@@ -103,7 +103,7 @@ def _resolve(
     back = _back(range)
     step = max(SHORTEST_STEP, int(back.total_seconds()) // MOST_POINTS)
     since, msp = context.clock.now() - back, MspId(msp_id)
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         wanted = [
             each

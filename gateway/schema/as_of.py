@@ -50,7 +50,7 @@ def past_position(context: Context, msp_id: str, report: str, wanted: date | int
     NO_SUCH_MSP, or BAD_QUESTION when it has no such past; ServiceSilent."""
     if wanted is None:
         return None
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         at = position_of(connection, MspId(msp_id), wanted)
         assert at is not None  # noqa: S101 something was wanted

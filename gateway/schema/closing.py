@@ -157,7 +157,7 @@ def _resolve(
     context: Any = None,
 ) -> dict[str, Any]:
     house: Context = info.context
-    with house.reading() as connection:
+    with house.reading(msp_id) as connection:
         house.refuse_unknown(connection, msp_id)
         if psa_connection_id is None:
             psa_connection_id = _the_only(psa_connections(connection, MspId(msp_id), value_of(context)))

@@ -288,7 +288,7 @@ class ConnectionMutations:
 
 def _resolve_connections(_root: object, info: GraphQLResolveInfo, msp_id: str) -> dict[str, Any]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         saved = saved_connections(connection, MspId(msp_id))
     return {"saved": saved, "kinds": [{"kind": name, "fields": _fields(name)} for name in KINDS]}
@@ -301,7 +301,7 @@ def _resolve_history(
     id: str,  # noqa: A002
 ) -> list[dict[str, Any]]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         return history(connection, MspId(msp_id), id)
 

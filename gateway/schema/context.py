@@ -17,6 +17,7 @@ from gateway.post import Post
 from gateway.set_up import setup_msp
 from plumbing import rpc
 from plumbing.clock import Clock
+from plumbing.row_security import of_msp
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Context:
     visit: Visit = field(default_factory=Visit)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection for statements that only read, each by itself."""
-        with self.reader.connect() as connection:
+    def reading(self, msp_id: str = "") -> Iterator[Connection]:
+        """A connection for statements that only read, each by itself, and find rows of the MSP alone; "": of none."""
+        with of_msp(self.reader, msp_id).connect() as connection:
             yield connection
 
     def refuse_unknown(self, connection: Connection, msp_id: str) -> None:

@@ -53,7 +53,7 @@ def _reading(read: Callable[..., Any]) -> Any:
 
     def resolve(home: _Home, info: GraphQLResolveInfo) -> Any:
         context: Context = info.context
-        with context.reading() as connection:
+        with context.reading(home.msp_id) as connection:
             return read(connection, home.msp_id, home.only)
 
     return resolve
@@ -61,7 +61,7 @@ def _reading(read: Callable[..., Any]) -> Any:
 
 def _posted(home: _Home, info: GraphQLResolveInfo) -> dict[str, Any]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(home.msp_id) as connection:
         since = _today(context, connection, home).replace(day=1)
         totals = dashboard.posted(connection, home.msp_id, since, home.only)
     return {**totals, "since": since, "money_secured": totals["prorated_price"]}
@@ -69,14 +69,14 @@ def _posted(home: _Home, info: GraphQLResolveInfo) -> dict[str, Any]:
 
 def _trend(home: _Home, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(home.msp_id) as connection:
         zone = setup.msp(connection, home.msp_id).time_zone
         return leak_trend(connection, home.msp_id, zone, context.clock.today(zone), TREND_DAYS, home.only)
 
 
 def _closes(home: _Home, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(home.msp_id) as connection:
         today, now = _today(context, connection, home), context.clock.now()
         found = [dashboard.close_now(connection, home.msp_id, each, today, now) for each in home.psa]
     return [
@@ -222,7 +222,7 @@ def dashboard_field() -> tuple[Any, Any]:
 
 def _resolve(_root: object, info: GraphQLResolveInfo, msp_id: str, context: Any = None) -> _Home:
     house: Context = info.context
-    with house.reading() as connection:
+    with house.reading(msp_id) as connection:
         house.refuse_unknown(connection, msp_id)
         found = psa_connections(connection, MspId(msp_id), value_of(context))
     return _Home(MspId(msp_id), tuple(found), context is not None)

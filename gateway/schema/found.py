@@ -44,7 +44,7 @@ def find_field() -> tuple[Any, Any]:
 
 def _resolve(_root: object, info: GraphQLResolveInfo, msp_id: str, text: str, first: int) -> list[dict[str, Any]]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         found = find(connection, MspId(msp_id), text, first)
         if not found:
             context.refuse_unknown(connection, msp_id)

@@ -78,7 +78,7 @@ def _resolver(report: Report) -> Callable[..., list[dict[str, Any]]]:
             given["ignore_own_filter"],
             grouped.at,
         )
-        with context.reading() as connection:
+        with context.reading(grouped.msp_id) as connection:
             return read_groups(connection, report, grouped.msp_id, grouping)
 
     return resolve

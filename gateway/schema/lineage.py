@@ -148,7 +148,7 @@ def _money(amount: Amount | None) -> dict[str, Any] | None:
 @contextmanager
 def _lineage(info: GraphQLResolveInfo, msp_id: str, as_of: Any) -> Iterator[Lineage]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(_without_nul(msp_id)) as connection:
         context.refuse_unknown(connection, _without_nul(msp_id))
         yield Lineage(connection, MspId(msp_id), position_of(connection, MspId(msp_id), as_of))
 

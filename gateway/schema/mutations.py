@@ -12,6 +12,7 @@ from gateway.errors import Refusal
 from gateway.schema.context import Context
 from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked, outcome, texts
 from plumbing import outbox
+from plumbing.row_security import of_msp
 
 
 class RelationWish(graphene.InputObjectType):
@@ -115,7 +116,7 @@ class AdjustmentMutations:
     ) -> dict[str, Any]:
         """Work for any poller, put once for each operation and connection."""
         known, context = checked(info, msp_id, operation_id, 1)
-        with context.engine.begin() as connection:
+        with of_msp(context.engine, known).begin() as connection:
             rows = connection.execute(
                 text("SELECT connection_id FROM setup.connections WHERE msp_id = :msp_id AND kind = 'odin' ORDER BY 1"),
                 {"msp_id": known},

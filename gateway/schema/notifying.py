@@ -14,6 +14,7 @@ from gateway.schema.making import made_type, value_of
 from gateway.schema.outcomes import MSP, OPERATION, Outcome, checked, outcome, texts
 from gateway.schema.scalars import Position
 from plumbing.addresses import PrivateAddress
+from plumbing.row_security import of_msp
 from services.reporting.queries import bell_kinds, mark_read, unread
 
 NotificationKind = graphene.Enum(
@@ -68,7 +69,7 @@ def unread_field() -> tuple[Any, Callable[..., dict[str, Any]]]:
 
 def _resolve_unread(_root: object, info: GraphQLResolveInfo, msp_id: str) -> dict[str, Any]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         found = unread(connection, MspId(msp_id), context.caller.name)
         kinds = bell_kinds(connection, MspId(msp_id))
@@ -120,7 +121,7 @@ class NotificationMutations:
     ) -> dict[str, Any]:
         """Concerns nobody else: no event."""
         known, context = checked(info, msp_id, operation_id, 1)
-        with context.engine.begin() as connection:
+        with of_msp(context.engine, known).begin() as connection:
             mark_read(connection, known, context.caller.name, upto, context.clock.now())
         return _done(operation_id, str(upto))
 

@@ -55,7 +55,7 @@ def checked(info: GraphQLResolveInfo, msp_id: str, operation_id: str, rows: int)
         raise Refusal("BAD_REQUEST", f"1 to {MOST_ROWS} rows at once, not {rows}.", "Send the rest in more requests.")
     if not 1 <= len(operation_id) <= 100:
         raise Refusal("BAD_REQUEST", "operationId has 1 to 100 characters.", "Use a new UUID for each wish.")
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
     return MspId(msp_id), context
 

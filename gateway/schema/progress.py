@@ -61,7 +61,7 @@ async def progress(context: Context, msp_id: MspId, operation_id: str) -> AsyncG
 
 
 def _look(context: Context, msp_id: MspId, operation_id: str) -> dict[str, Any]:
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         found = (
             _side(connection, msp_id, operation_id.removeprefix(SIDE))

@@ -132,7 +132,7 @@ async def as_told(found: dict[str, Any], info: GraphQLResolveInfo, msp_id: MspId
 
 def _resolve(_root: object, info: GraphQLResolveInfo, msp_id: str) -> dict[str, Any]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         found = beat(connection, MspId(msp_id), context.clock.now())
         if found is None:
             context.refuse_unknown(connection, msp_id)
@@ -141,7 +141,7 @@ def _resolve(_root: object, info: GraphQLResolveInfo, msp_id: str) -> dict[str, 
 
 
 def _unread(context: Context, msp_id: MspId) -> int:
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         return unread(connection, msp_id, context.caller.name).count
 
 

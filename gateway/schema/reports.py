@@ -135,7 +135,7 @@ def _resolver(report: Report) -> Callable[..., dict[str, Any]]:
         at = past_position(context, msp_id, report.name, given.get("as_of"))
         grouped = Grouped(msp_id, asked(given.get("filter")), at)
         page = None
-        with context.reading() as connection:
+        with context.reading(msp_id) as connection:
             if question is not None:
                 page = read_page(connection, report, msp_id, replace(question, at=at))
             if report.model and (page is None or not page.rows):

@@ -92,7 +92,7 @@ def _me(_root: object, info: GraphQLResolveInfo) -> dict[str, Any]:
     caller = context.caller
     with context.reading() as connection:
         profile = profile_of(connection, caller.user_id)
-        msps = [setup.msp(connection, MspId(msp_id)) for msp_id in caller.roles]
+    msps = [_msp(context, msp_id) for msp_id in caller.roles]
     return {
         **profile,
         "proven_until": caller.proven_until,
@@ -107,6 +107,11 @@ def _me(_root: object, info: GraphQLResolveInfo) -> dict[str, Any]:
             for msp in sorted(msps, key=lambda msp: msp.name)
         ],
     }
+
+
+def _msp(context: Context, msp_id: str) -> setup.Msp:
+    with context.reading(msp_id) as connection:
+        return setup.msp(connection, MspId(msp_id))
 
 
 def _permitted(role: Role) -> list[str]:

@@ -36,7 +36,7 @@ _MSP = {"msp_id": graphene.String(required=True, description="Whose.")}
 
 def _added(context: Context, msp_id: MspId, after: int, upto: int) -> list[dict[str, Any]]:
     """The notifications at (after, upto] for which the bell rings, the oldest first; of many the newest."""
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         place: dict[str, Any] = {"gte": after + 1, "lte": upto}
         wanted = {"position": place, "kind": {"in": bell_kinds(connection, msp_id)}}
         question = Question(filter=wanted, first=MOST_ROWS, wanted=frozenset())

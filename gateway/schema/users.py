@@ -84,9 +84,9 @@ def _api_keys(_root: object, info: GraphQLResolveInfo, msp_id: str) -> list[dict
 
 def _reading(info: GraphQLResolveInfo, msp_id: str) -> Any:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
-    return context.reading()
+    return context.reading(msp_id)
 
 
 def users_fields() -> dict[str, tuple[Any, Any]]:
@@ -239,7 +239,7 @@ class UserMutations:
     ) -> dict[str, Any]:
         """It works until the end of its last day."""
         _, context = checked(info, msp_id, operation_id, 1)
-        with context.reading() as connection:
+        with context.reading(msp_id) as connection:
             zone = ZoneInfo(setup.msp(connection, MspId(msp_id)).time_zone)
         ends_at = datetime.combine(ends_on, time.max, zone)
         keys = ApiKeys(context.engine, context.clock, context.caller.name)

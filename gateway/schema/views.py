@@ -87,7 +87,7 @@ def views_field() -> tuple[Any, Any]:
 
 def _resolve(_root: object, info: GraphQLResolveInfo, msp_id: str, report: Any) -> list[dict[str, Any]]:
     context: Context = info.context
-    with context.reading() as connection:
+    with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
         return saved_views(connection, msp_id, context.caller.name, value_of(report))
 

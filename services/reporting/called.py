@@ -9,7 +9,7 @@ from domain.events import PollCompleted
 from domain.keys import ConnectionId, MspId
 
 _TOLD = """reporting.api_calls WHERE msp_id = :msp_id AND since >= :since
-    AND generation = reporting.living_generation('calls', :msp_id)"""
+    AND generation = (SELECT reporting.living_generation('calls', :msp_id))"""
 _BY_TIME = f"""
 SELECT connection_id, to_timestamp(floor(extract(epoch FROM since) / :step) * :step) AS at, sum(calls)::bigint AS calls
 FROM {_TOLD} GROUP BY 1, 2 ORDER BY 1, 2

@@ -4,6 +4,8 @@ What has exactly this id, else names that begin with the letters, then names tha
 from one to the next different one, so a name that stands on a hundred thousand resources costs as much as one that stands on
 one. A walk ends when enough is found, and after MOST_NAMES different names in any case; no further kind is walked through once
 SECONDS have passed. No extension of PostgreSQL is needed for that: the embedded one has none.
+
+It walks views of the MSP that is named (plumbing/row_security.py): under row security no index on lower(name) is entered.
 """
 
 import time
@@ -26,9 +28,9 @@ _END = "\U0010ffff"
 
 @dataclass(frozen=True)
 class _Kind:
-    """How one kind of thing is found. id, name, detail, key: SQL over its table; shared: the table has many rows of one."""
+    """How one kind of thing is found. id, name, detail, key: SQL over its view; shared: the view has many rows of one."""
 
-    table: str
+    view: str
     model: str
     connection: str
     id: str
@@ -54,7 +56,7 @@ def _key(*columns: str) -> str:
 
 FOUND_KINDS: dict[str, _Kind] = {
     "company": _Kind(
-        "resources",
+        "named_resources",
         "resources",
         "connection_id",
         "company_id",
@@ -64,7 +66,7 @@ FOUND_KINDS: dict[str, _Kind] = {
         shared=True,
     ),
     "psa_customer": _Kind(
-        "psa_customers",
+        "named_psa_customers",
         "psa",
         "psa_connection_id",
         "psa_customer_id",
@@ -73,7 +75,7 @@ FOUND_KINDS: dict[str, _Kind] = {
         _key("psa_connection_id", "psa_customer_id"),
     ),
     "subscription": _Kind(
-        "resources",
+        "named_resources",
         "resources",
         "connection_id",
         "subscription_id",
@@ -83,7 +85,7 @@ FOUND_KINDS: dict[str, _Kind] = {
         shared=True,
     ),
     "psa_agreement": _Kind(
-        "psa_agreements",
+        "named_psa_agreements",
         "psa",
         "psa_connection_id",
         "psa_agreement_id",
@@ -92,7 +94,7 @@ FOUND_KINDS: dict[str, _Kind] = {
         _key("psa_connection_id", "psa_agreement_id"),
     ),
     "resource": _Kind(
-        "resources",
+        "named_resources",
         "resources",
         "connection_id",
         "resource_id",
@@ -101,7 +103,7 @@ FOUND_KINDS: dict[str, _Kind] = {
         "resource_key",
     ),
     "psa_product": _Kind(
-        "psa_products",
+        "named_psa_products",
         "psa",
         "psa_connection_id",
         "psa_product_id",
@@ -151,7 +153,7 @@ def _shown(name: str, kind: _Kind, nth: str) -> str:
 def _with_id(name: str, kind: _Kind) -> str:
     """Rows with exactly this id. A company's are a stretch of the resources' keys, a subscription's have an index."""
     shown = _shown(name, kind, "1")
-    rows = f"FROM reporting.{kind.table} WHERE {kind.living}"
+    rows = f"FROM reporting.{kind.view} WHERE {kind.living}"
     if name == "resource":
         return f"SELECT {shown} {rows} AND resource_id = :wanted LIMIT :first"
     outside = "autotask" if kind.model == "psa" else "odin"
@@ -165,7 +167,7 @@ def _with_id(name: str, kind: _Kind) -> str:
 
 def _called(name: str, kind: _Kind, *, beginning: bool) -> str:
     """Rows whose name begins with the letters, or contains them further on; names rise."""
-    rows = f"FROM reporting.{kind.table} WHERE {kind.living}"
+    rows = f"FROM reporting.{kind.view} WHERE {kind.living}"
     low, high = ("lower(:wanted)", f"AND {kind.lower} < lower(:wanted) || :end") if beginning else ("''", "")
     return f"""
     WITH RECURSIVE names (name, nth) AS (
@@ -182,7 +184,7 @@ def _called(name: str, kind: _Kind, *, beginning: bool) -> str:
 
 def _of_one_name(name: str, kind: _Kind) -> str:
     shown = _shown(name, kind, "near.nth")
-    rows = f"FROM reporting.{kind.table} WHERE {kind.living} AND {kind.lower} = near.name"
+    rows = f"FROM reporting.{kind.view} WHERE {kind.living} AND {kind.lower} = near.name"
     if not kind.shared:
         return f"SELECT {shown} {rows} LIMIT :first"
     its, order = f"{kind.connection}, {kind.id}", "ORDER BY 1, 2 LIMIT 1"

@@ -9,15 +9,15 @@ from sqlalchemy import Connection, text
 from domain.keys import MspId
 
 # A range counts on the days at whose end it held: from the day it began until before the day it ended. Ranges are summed by
-# these days first, so the days meet a few hundred sums, however many resources there are.
+# these days first, so the days meet a few hundred sums, however many resources there are. The view: see finding.py.
 _NOT_BILLED = """
 WITH spans AS (
     SELECT c.unit_price_currency AS currency, greatest((c.valid_from AT TIME ZONE :zone)::date, :first) AS from_day,
         (c.valid_to AT TIME ZONE :zone)::date AS to_day, sum(round(c.count * c.unit_price / s.billing_months, 2)) AS amount
-    FROM reporting.counts c JOIN reporting.subscriptions s ON s.msp_id = c.msp_id
-        AND s.generation = reporting.living_generation('resources', :msp_id)
+    FROM reporting.named_counts c JOIN reporting.subscriptions s ON s.msp_id = c.msp_id
+        AND s.generation = (SELECT reporting.living_generation('resources', :msp_id))
         AND s.connection_id = c.connection_id AND s.subscription_id = c.subscription_id
-    WHERE c.msp_id = :msp_id AND c.generation = reporting.living_generation('counts', :msp_id)
+    WHERE c.msp_id = :msp_id AND c.generation = (SELECT reporting.living_generation('counts', :msp_id))
         AND c.relation_id IS NULL AND c.status = 'active'
         AND coalesce(c.valid_to, 'infinity') >= CAST(:first AS date)::timestamp AT TIME ZONE :zone
     GROUP BY 1, 2, 3
@@ -33,9 +33,9 @@ SELECT d.day::date AS day, p.unit_price_currency AS currency,
     sum(round(x.excess * p.unit_price / CASE p.period_type
         WHEN 'monthly' THEN 1.0 WHEN 'quarterly' THEN 3.0 WHEN 'half_yearly' THEN 6.0 WHEN 'yearly' THEN 12.0 END, 2)) AS amount
 FROM reporting.excesses x
-JOIN reporting.fed_products f ON f.msp_id = x.msp_id AND f.generation = reporting.living_generation('failures', :msp_id)
+JOIN reporting.fed_products f ON f.msp_id = x.msp_id AND f.generation = (SELECT reporting.living_generation('failures', :msp_id))
     AND f.psa_connection_id = x.psa_connection_id AND f.psa_product_id = x.psa_product_id AND f.live_relations > 0
-JOIN reporting.psa_products p ON p.msp_id = x.msp_id AND p.generation = reporting.living_generation('psa', :msp_id)
+JOIN reporting.psa_products p ON p.msp_id = x.msp_id AND p.generation = (SELECT reporting.living_generation('psa', :msp_id))
     AND p.psa_connection_id = x.psa_connection_id AND p.psa_product_id = x.psa_product_id
 LEFT JOIN LATERAL (
     SELECT (l.told_at AT TIME ZONE :zone)::date AS day FROM reporting.ledger l
@@ -46,7 +46,7 @@ LEFT JOIN LATERAL (
 ) n ON true
 JOIN generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') AS d (day)
     ON d.day >= (x.told_at AT TIME ZONE :zone)::date AND (n.day IS NULL OR d.day < n.day)
-WHERE x.msp_id = :msp_id AND x.generation = reporting.living_generation('ledger', :msp_id)
+WHERE x.msp_id = :msp_id AND x.generation = (SELECT reporting.living_generation('ledger', :msp_id))
     AND p.unit_price IS NOT NULL AND (CAST(:psa AS text[]) IS NULL OR x.psa_connection_id = ANY(CAST(:psa AS text[])))
 GROUP BY 1, 2
 """

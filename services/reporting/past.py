@@ -15,8 +15,7 @@ FROM unnest(CAST(:keys AS text[])) AS asked (resource_key)
 CROSS JOIN LATERAL (
     SELECT * FROM reporting.counts c
     WHERE c.msp_id = :msp_id AND c.resource_key = asked.resource_key COLLATE "C" AND c.valid_from <= :at
-        AND c.generation = coalesce(
-            (SELECT generation FROM reporting.generations WHERE model = 'counts' AND msp_id = :msp_id), 0)
+        AND c.generation = (SELECT reporting.living_generation('counts', :msp_id))
     ORDER BY c.from_position DESC LIMIT 1
 ) c
 """

@@ -33,7 +33,7 @@ SELECT msp.head, msp.time_zone,
     c.consumers, f.held, f.failed, p.polling, p.done, p.chosen, p.next_poll_at, l.last_poll, s.psa_read_at, w.paused,
     least(f.failing_since, c.stopped_at) AS failing_since,
     (SELECT count(*) FROM reporting.requests r WHERE r.msp_id = msp.msp_id AND r.state = 'open'
-        AND r.generation = reporting.living_generation('adjustments', msp.msp_id)) AS open
+        AND r.generation = (SELECT reporting.living_generation('adjustments', :msp_id))) AS open
 FROM msp
 CROSS JOIN LATERAL (
     SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.consumer, 'position', p.position,
@@ -47,7 +47,7 @@ CROSS JOIN LATERAL (
         min(f.first_failed_at) FILTER (WHERE f.kind IN ('unreachable', 'unauthorised')
             OR (f.request_id IS NULL AND f.psa_product_id IS NULL)) AS failing_since
     FROM reporting.failures f WHERE f.msp_id = msp.msp_id AND f.state <> 'closed' AND f.attempts > 0
-        AND f.generation = reporting.living_generation('failures', msp.msp_id)
+        AND f.generation = (SELECT reporting.living_generation('failures', :msp_id))
 ) f
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE v.held_until > :now) AS polling,
@@ -61,18 +61,18 @@ LEFT JOIN LATERAL (
     SELECT jsonb_build_object('completed_at', l.completed_at, 'complete', l.complete,
         'subscriptions', l.subscriptions, 'changes', l.changes) AS last_poll
     FROM reporting.last_polls l WHERE l.msp_id = msp.msp_id
-        AND l.generation = reporting.living_generation('readings', msp.msp_id)
+        AND l.generation = (SELECT reporting.living_generation('readings', :msp_id))
     ORDER BY l.completed_at DESC, l.connection_id LIMIT 1
 ) l ON true
 CROSS JOIN LATERAL (
     SELECT CASE WHEN count(*) = count(each.read_at) THEN min(each.read_at) END AS psa_read_at FROM (
         SELECT greatest(r.read_at, (
             SELECT a.since + make_interval(secs => a.seconds) FROM reporting.api_calls a
-            WHERE a.msp_id = msp.msp_id AND a.generation = reporting.living_generation('calls', msp.msp_id)
+            WHERE a.msp_id = msp.msp_id AND a.generation = (SELECT reporting.living_generation('calls', :msp_id))
                 AND a.connection_id = o.connection_id AND a.calls > a.failed
             ORDER BY a.position DESC LIMIT 1)) AS read_at
         FROM setup.connections o LEFT JOIN reporting.readings r ON r.msp_id = o.msp_id
-            AND r.connection_id = o.connection_id AND r.generation = reporting.living_generation('readings', msp.msp_id)
+            AND r.connection_id = o.connection_id AND r.generation = (SELECT reporting.living_generation('readings', :msp_id))
         WHERE o.msp_id = msp.msp_id AND o.kind <> 'odin'
     ) each
 ) s

@@ -11,7 +11,7 @@ from domain.notifications import KINDS
 _UNREAD = """
 SELECT coalesce(max(k.position), 0) AS read_upto, (
     SELECT count(*) FROM reporting.notifications n
-    WHERE n.msp_id = :msp_id AND n.generation = reporting.living_generation('notifications', :msp_id)
+    WHERE n.msp_id = :msp_id AND n.generation = (SELECT reporting.living_generation('notifications', :msp_id))
         AND n.position > coalesce(max(k.position), 0) AND n.kind = ANY(:kinds)
 ) AS unread
 FROM reporting.read_marks k WHERE k.msp_id = :msp_id AND k.actor = :actor

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.keys import MspId
+from plumbing.row_security import of_msp
 from services.reporting import finding
 from services.reporting.finding import find
 from tests.gateway.serving import Answering
@@ -150,7 +151,7 @@ def test_a_thing_with_two_names_is_found_once(engine: Engine, named: MspId) -> N
     h.append(engine, named, [h.discovered(names, "1")])
     h.project(engine, named)
 
-    with engine.connect() as connection:
+    with of_msp(engine, named).connect() as connection:
         companies = [one["label"] for one in find(connection, named, "hall", 10) if one["kind"] == "company"]
 
     assert companies == ["Hall & Sons", "Marshall Ltd"]
@@ -159,7 +160,7 @@ def test_a_thing_with_two_names_is_found_once(engine: Engine, named: MspId) -> N
 def test_a_walk_ends_after_so_many_names(engine: Engine, named: MspId, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "MOST_NAMES", 1)
 
-    with engine.connect() as connection:
+    with of_msp(engine, named).connect() as connection:
         found = find(connection, named, "shall", 10)
 
     assert found == []

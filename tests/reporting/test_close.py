@@ -12,6 +12,7 @@ from domain.events import Event
 from domain.keys import MspId
 from domain.money import Money
 from domain.months import Month
+from plumbing.row_security import of_msp
 from services.reporting.queries import CHECKS, REPORTS, Door, Question, door_of, read_checklist, read_page
 from tests.reporting import history as h
 from tests.reporting.closing import (
@@ -279,7 +280,7 @@ def test_the_whole_checklist_is_one_round_trip(engine: Engine, acme: MspId) -> N
 
 
 def test_the_gateway_may_read_the_checklist_and_may_not_write_what_was_decided(engine: Engine, acme: MspId) -> None:
-    with engine.begin() as connection:
+    with of_msp(engine, acme).begin() as connection:
         connection.execute(text("SET LOCAL ROLE trueup_gateway"))
         assert read_checklist(connection, acme, "autotask", MARCH, NOW) is not None
         may = "SELECT has_table_privilege('reporting.close_acts', 'INSERT')"

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from domain.events import Event
 from domain.keys import MspId
 from domain.money import Money
+from plumbing.row_security import of_msp
 from services.reporting.queries import REPORTS, Question, leak_trend, read_page
 from tests.msps import add_msp
 from tests.reporting import history as h
@@ -32,7 +33,7 @@ def trend(
 ) -> dict[int, list[str]]:
     """The days of March on which money leaked, each with the money in words."""
     h.project(engine, msp_id)
-    with engine.begin() as connection:
+    with of_msp(engine, msp_id).begin() as connection:
         connection.execute(text("SET LOCAL ROLE trueup_gateway"))
         found = leak_trend(connection, msp_id, zone, TODAY, 10, psa)
     assert [each["date"].day for each in found] == list(range(1, 11))

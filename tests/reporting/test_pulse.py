@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from domain.events import Event
 from domain.keys import MspId
 from gateway.pausing import Pausing
+from plumbing.row_security import of_msp
 from services.reporting.queries import pulse
 from tests.msps import add_msp
 from tests.reporting import history as h
@@ -21,7 +22,7 @@ NOW = h.BEGAN + timedelta(hours=2)
 def beat(engine: Engine, msp_id: MspId, *happened: Event) -> dict[str, Any]:
     h.append(engine, msp_id, list(happened))
     h.project(engine, msp_id)
-    with engine.begin() as connection:
+    with of_msp(engine, msp_id).begin() as connection:
         connection.execute(text("SET LOCAL ROLE trueup_gateway"))
         found = pulse(connection, msp_id, NOW)
     assert found is not None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from domain.keys import MspId
+from plumbing.row_security import of_msp
 from services.reporting.queries import (
     QUESTIONS,
     REPORTS,
@@ -298,7 +299,7 @@ def test_one_msp_never_sees_the_rows_of_another(engine: Engine, told: MspId) -> 
 
 
 def test_the_gateway_may_read_but_not_write(engine: Engine, told: MspId) -> None:
-    with engine.connect() as connection:
+    with of_msp(engine, told).connect() as connection:
         connection.execute(text("SET ROLE trueup_gateway"))
         for report in REPORTS.values():
             read_page(connection, report, told, Question())

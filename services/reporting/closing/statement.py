@@ -53,13 +53,13 @@ SELECT m.name AS msp_name, m.time_zone, c.kind AS psa_kind,
         LEFT JOIN reporting.positions p ON p.consumer = asked.consumer AND p.msp_id = m.msp_id) AS position,
     (SELECT CASE WHEN count(*) = count(r.read_at) THEN min(r.read_at) END FROM setup.connections o
         LEFT JOIN reporting.readings r ON r.msp_id = o.msp_id AND r.connection_id = o.connection_id
-            AND r.generation = reporting.living_generation('readings', m.msp_id)
+            AND r.generation = (SELECT reporting.living_generation('readings', :msp_id))
         WHERE o.msp_id = m.msp_id AND o.kind = 'odin') AS odin_read_at,
     greatest(
         (SELECT r.read_at FROM reporting.readings r WHERE r.msp_id = m.msp_id AND r.connection_id = :psa_connection_id
-            AND r.generation = reporting.living_generation('readings', m.msp_id)),
+            AND r.generation = (SELECT reporting.living_generation('readings', :msp_id))),
         (SELECT a.since + make_interval(secs => a.seconds) FROM reporting.api_calls a
-            WHERE a.msp_id = m.msp_id AND a.generation = reporting.living_generation('calls', m.msp_id)
+            WHERE a.msp_id = m.msp_id AND a.generation = (SELECT reporting.living_generation('calls', :msp_id))
                 AND a.connection_id = :psa_connection_id AND a.calls > a.failed
             ORDER BY a.position DESC LIMIT 1)) AS psa_read_at,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('type', e.type, 'version', e.version, 'payload', e.payload,
@@ -84,12 +84,12 @@ _NOT_FRESH = text(
     f"""
 SELECT c.connection_id AS name FROM setup.connections c
 LEFT JOIN reporting.readings r ON r.msp_id = c.msp_id AND r.connection_id = c.connection_id
-    AND r.generation = reporting.living_generation('readings', c.msp_id)
+    AND r.generation = (SELECT reporting.living_generation('readings', :msp_id))
 WHERE c.msp_id = :msp_id AND (c.kind = 'odin' OR c.connection_id = :psa_connection_id) AND (
     r.read_at IS NULL
     OR (c.kind = 'odin' AND r.read_at < CAST(:now AS timestamptz) - interval '{FRESH_HOURS} hours')
     OR EXISTS (SELECT FROM reporting.failures f WHERE f.msp_id = c.msp_id
-        AND f.generation = reporting.living_generation('failures', c.msp_id) AND f.state <> 'closed' AND f.attempts > 0
+        AND f.generation = (SELECT reporting.living_generation('failures', :msp_id)) AND f.state <> 'closed' AND f.attempts > 0
         AND f.subject = CASE c.kind WHEN 'odin' THEN 'poll/' ELSE 'catalogue/' END || reporting.key_part(c.connection_id)))
 UNION ALL
 SELECT 'no marketplace connection'

@@ -102,13 +102,13 @@ def resource_history(
 _BELOW = f"""
 SELECT {COLUMNS} FROM (
     SELECT e.* FROM unnest(CAST(:streams AS text[])) AS s (stream) CROSS JOIN LATERAL (
-        SELECT * FROM log.events e WHERE e.msp_id = :msp_id AND e.stream = s.stream
+        SELECT * FROM log.named_events e WHERE e.msp_id = :msp_id AND e.stream = s.stream
         AND e.position <= :below AND e.type = ANY(:types) ORDER BY e.stream_version DESC LIMIT :most) AS e
     UNION ALL
     SELECT e.* FROM unnest(CAST(:connections AS text[]), CAST(:products AS text[]), CAST(:since AS bigint[]),
                            CAST(:until AS bigint[])) AS l (connection_id, product_id, since, until)
     CROSS JOIN LATERAL (
-        SELECT * FROM log.events e WHERE e.msp_id = :msp_id AND e.type IN ({", ".join(f"'{t}'" for t in OF_PRODUCT)})
+        SELECT * FROM log.named_events e WHERE e.msp_id = :msp_id AND e.type IN ({", ".join(f"'{t}'" for t in OF_PRODUCT)})
         AND e.payload ->> 'psa_connection_id' = l.connection_id AND e.payload ->> 'psa_product_id' = l.product_id
         AND e.position >= l.since AND e.position <= least(l.until, :below) AND e.type = ANY(:adjustments)
         ORDER BY (e.payload ->> 'psa_connection_id'), (e.payload ->> 'psa_product_id'), e.position DESC

@@ -96,13 +96,14 @@ TIME_ZONE = select(msps.c.time_zone).where(msps.c.msp_id == MSP).scalar_subquery
 
 
 def living(table: FromClause, model: str) -> ColumnElement[bool]:
-    """The rows of the MSP in the generation that is read: the living one, or the side at the position asked for."""
+    """The rows of the MSP in the generation that is read: the living one, or the side at the position asked for. It is asked
+    for in a query of its own: under row security no index is entered by what may call a function, and coalesce may."""
     now = select(generations.c.generation).where(generations.c.model == model, generations.c.msp_id == MSP)
     then = select(sides.c.generation).where(
         sides.c.model == model, sides.c.msp_id == MSP, sides.c.position == AT, sides.c.folded == sides.c.position
     )
     generation = case((AT.is_(None), func.coalesce(now.scalar_subquery(), literal(0))), else_=then.scalar_subquery())
-    return and_(table.c.msp_id == MSP, table.c.generation == generation)
+    return and_(table.c.msp_id == MSP, table.c.generation == select(generation).scalar_subquery())
 
 
 HELP = {

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.keys import ConnectionId, MspId
-from gateway.people.permissions import PERMISSIONS, Needs, Role
+from gateway.people.permissions import PERMISSIONS, Role
 from gateway.set_up import SetUp
 from plumbing.clock import Clock
 from plumbing.secrets import new_key_pair, unseal
@@ -122,7 +122,8 @@ def test_connections_are_for_admins_alone_and_for_no_api_key() -> None:
     fields = ("Query.connections", "Query.connectionHistory")
     fields += ("Mutation.saveConnection", "Mutation.restoreConnection", "Mutation.testConnection")
 
-    assert {PERMISSIONS[field] for field in fields} == {Needs(Role.ADMIN, None)}
+    assert {PERMISSIONS[field].role for field in fields} == {Role.ADMIN}
+    assert {PERMISSIONS[field].scope for field in fields} == {None}
 
 
 def test_an_msp_may_have_several_marketplaces(own: Answering) -> None:

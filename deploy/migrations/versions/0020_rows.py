@@ -58,7 +58,7 @@ def all_msps() -> None:
     grant("USAGE", "SCHEMA people, reporting, log", "trueup_gateway_all")
     grant("SELECT (user_id, email, must_change)", "people.users", "trueup_gateway_all")
     grant("SELECT", "people.roles", "trueup_gateway_all")
-    grant("SELECT (session_hash, session_id, user_id, begun_at, seen_at)", "people.sessions", "trueup_gateway_all")
+    grant("SELECT (session_hash, session_id, user_id, begun_at, seen_at, proven_at)", "people.sessions", "trueup_gateway_all")
     known = "key_hash, name, msp_id, scopes, ends_at, revoked_at, used_at"
     grant(f"SELECT ({known})", "people.api_keys", "trueup_gateway_all")
     grant("UPDATE (seen_at)", "people.sessions", "trueup_gateway_all")

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from gateway import health
@@ -30,6 +31,7 @@ from gateway.door import Door, Visit
 from gateway.errors import Refusal, told
 from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
+from gateway.headers import WithHeaders
 from gateway.live import Live
 from gateway.post import Post
 from gateway.schema.context import Context
@@ -79,9 +81,13 @@ class Gateway:
         self._exports = Exports(engine, clock, self._door, settings.rabbitmq_url, float(settings.rpc_seconds))
         self._close_exports = CloseExports(engine, clock, self._door)
 
-    def application(self) -> Starlette:
+    def application(self) -> ASGIApp:
         """The ASGI application."""
-        routes = [
+        return WithHeaders(Starlette(routes=self.routes(), lifespan=self._lifespan), self._settings.public_url)
+
+    def routes(self) -> list[Route | WebSocketRoute]:
+        """Every way in."""
+        return [
             Route("/graphql", self.graphql, methods=["POST"]),
             WebSocketRoute("/graphql", self.listen),
             Route("/export/close.{format}", self._close_exports.answer, methods=["GET"]),
@@ -89,7 +95,6 @@ class Gateway:
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -126,7 +131,7 @@ class Gateway:
                 answer, status = _refused(refusal), _STATUS.get(refusal.code, 400)
             except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
                 answer, status = _refused(fault), 500
-            headers = {"x-correlation-id": correlation_id, "cache-control": "no-store"}
+            headers = {"x-correlation-id": correlation_id}
             if status == 401:
                 headers["www-authenticate"] = "Bearer"
             response = Response(orjson.dumps(answer), status, headers, "application/json")

@@ -32,6 +32,7 @@ from gateway.errors import Refusal, told
 from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
 from gateway.headers import WithHeaders
+from gateway.in_time import refuse_late_statements
 from gateway.live import Live
 from gateway.post import Post
 from gateway.schema.context import Context
@@ -77,6 +78,7 @@ class Gateway:
         self._engine, self._settings, self._clock = engine, settings, clock
         # Each answer is one statement: it needs no transaction around it.
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        refuse_late_statements(self._reader)
         self._door = Door(self._reader, clock, settings.gateway_token)
         self._exports = Exports(engine, clock, self._door, settings.rabbitmq_url, float(settings.rpc_seconds))
         self._close_exports = CloseExports(engine, clock, self._door)

@@ -28,6 +28,7 @@ from gateway.documents import Documents
 from gateway.door import Visit, unauthenticated
 from gateway.errors import Refusal, told
 from gateway.in_time import ANSWER_SECONDS, answered_by
+from gateway.letters import refuse_nul
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.permissions import OPEN, OWN
 from gateway.plain_rows import PlainRows
@@ -94,6 +95,7 @@ class Asking:
 
     def _asked(self, body: dict[str, Any], by: Caller) -> Asked:
         document = self._documents.get(body["query"])
+        refuse_nul(body["variables"])
         operation = get_operation_ast(document, body["operationName"])
         if operation is None:
             raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")

@@ -25,6 +25,7 @@ from gateway.door import Door, unauthenticated
 from gateway.errors import Refusal, told
 from gateway.exports.asked import FORMATS, report_of
 from gateway.exports.making import Making, wish
+from gateway.letters import refuse_nul
 from gateway.people.callers import NOBODY, Caller
 from plumbing import rpc
 from plumbing.clock import Clock
@@ -86,6 +87,7 @@ class Exports:
             fix = f"It ends in {' or '.join(f'.{each}' for each in FORMATS)}."
             raise Refusal("NO_SUCH_REPORT", "There is no such file.", fix)
         given = request.query_params.multi_items()
+        refuse_nul([value for _, value in given])
         report = report_of(stem)
         # A second msp is refused by whoever reads the parameters, and so is none.
         msp_id = next((value for name, value in given if name == "msp"), "")

@@ -99,6 +99,21 @@ def test_a_long_body_is_refused_before_it_has_come_whole(served: Answering) -> N
         assert connection.recv(12) == b"HTTP/1.1 413"
 
 
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ('{ pulse(mspId: "\\u0000") { position } }', {}),
+        ('{ pulse(mspId: "\\u{0}") { position } }', {}),
+        ("query($msp: String!) { pulse(mspId: $msp) { position } }", {"msp": "acme\0"}),
+        ("query($msp: String!) { pulse(mspId: $msp) { position } }", {"msp": "acme", "deep": [{"er": ["\0"]}]}),
+    ],
+)
+def test_a_letter_that_cannot_be_kept_is_refused(served: Answering, query: str, variables: dict[str, object]) -> None:
+    refusal = served.refusal(query, **variables)
+
+    assert (refusal["code"], refusal["fix"]) == ("BAD_REQUEST", "Take it out.")
+
+
 NESTED = "{ " + "edges { node { " * 30 + "x" + " } }" * 30 + " }"
 CIRCLE = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }"
 DOUBLING = "{ ...F0 } " + " ".join(

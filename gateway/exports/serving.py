@@ -23,9 +23,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.door import Door, unauthenticated
 from gateway.errors import Refusal, told
-from gateway.exports.asked import FORMATS, report_of
+from gateway.exports.asked import FORMATS, once, report_of
 from gateway.exports.making import Making, wish
-from gateway.letters import refuse_nul
 from gateway.people.callers import NOBODY, Caller
 from plumbing import rpc
 from plumbing.clock import Clock
@@ -87,10 +86,9 @@ class Exports:
             fix = f"It ends in {' or '.join(f'.{each}' for each in FORMATS)}."
             raise Refusal("NO_SUCH_REPORT", "There is no such file.", fix)
         given = request.query_params.multi_items()
-        refuse_nul([value for _, value in given])
         report = report_of(stem)
-        # A second msp is refused by whoever reads the parameters, and so is none.
-        msp_id = next((value for name, value in given if name == "msp"), "")
+        # None at all is refused by whoever reads the rest.
+        msp_id = once(given).get("msp", "")
         if msp_id or not report.model:
             by.refuse(f"Query.{to_camel_case(report.name)}", msp_id)
         asked = wish(self._engine, self._clock, report, file_format, given, by.name)

@@ -170,6 +170,13 @@ def test_an_immodest_request_is_refused_at_once(served: Answering, query: str) -
     assert answer.json()["errors"][0]["extensions"]["code"] in ("TOO_COMPLEX", "BAD_REQUEST")
 
 
+def test_a_long_text_is_not_parsed_to_its_end(served: Answering) -> None:
+    refusal = served.refusal('{ pulse(mspId: "acme", x: [' + "1 " * 1200 + "]) { position } ")
+
+    assert refusal["code"] == "BAD_REQUEST"
+    assert "1000 tokens" in refusal["message"]
+
+
 def test_rows_hold_no_pages_of_their_own_so_that_what_is_asked_for_does_not_multiply() -> None:
     known = schema()
 

@@ -187,7 +187,7 @@ def test_the_pulse_says_how_far_everything_is(own: Answering, engine: Engine, to
         ('{ unlinked(mspId: "acme", after: "x") { totalCount } }', "BAD_QUESTION", "cursor"),
         (
             '{ unlinked(mspId: "acme", filter: {companyName: {contains: "\\u0000"}}) { totalCount } }',
-            "BAD_QUESTION",
+            "BAD_REQUEST",
             "NUL",
         ),
         ('{ unlinked(mspId: "acme", filter: {count: {gte: "many"}}) { totalCount } }', "BAD_REQUEST", "Decimal"),

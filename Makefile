@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down logs test lint fmt bench
+.PHONY: help up down logs test lint fmt bench sbom audit
 WORKERS ?= 2
 
 # One environment for running and for testing: what runs is then exactly what was tested, and there is one thing to make.
@@ -41,3 +41,11 @@ fmt: $(READY) ## put the code into shape
 
 bench: $(READY) ## measure and print the figures that performance is judged by
 	@.venv/bin/python -m tests.bench
+
+sbom: $(READY) ## write down what the image is made of: dist/sbom.json, in CycloneDX
+	@mkdir -p dist
+	@.venv/bin/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+	  --output-reproducible --of JSON -o dist/sbom.json && echo dist/sbom.json
+
+audit: $(READY) ## look up known advisories of the locked packages; says so where they cannot be reached
+	@.venv/bin/python -m deploy.audit requirements-dev.lock

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from gateway import health
@@ -30,6 +31,8 @@ from gateway.door import Door, Visit
 from gateway.errors import Refusal, told
 from gateway.exports.closing import CloseExports
 from gateway.exports.serving import Exports
+from gateway.headers import WithHeaders
+from gateway.in_time import refuse_late_statements
 from gateway.live import Live
 from gateway.people.codes import Codes
 from gateway.post import Post
@@ -89,13 +92,18 @@ class Gateway:
         self._engine, self._settings, self._clock = engine, settings, clock
         # Each answer is one statement: it needs no transaction around it.
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        refuse_late_statements(self._reader)
         self._door = Door(self._reader, clock, settings.gateway_token)
         self._exports = Exports(engine, clock, self._door, settings.rabbitmq_url, float(settings.rpc_seconds))
         self._close_exports = CloseExports(engine, clock, self._door)
 
-    def application(self) -> Starlette:
+    def application(self) -> ASGIApp:
         """The ASGI application."""
-        routes = [
+        return WithHeaders(Starlette(routes=self.routes(), lifespan=self._lifespan), self._settings.public_url)
+
+    def routes(self) -> list[Route | WebSocketRoute]:
+        """Every way in."""
+        return [
             Route("/graphql", self.graphql, methods=["POST"]),
             WebSocketRoute("/graphql", self.listen),
             Route("/export/close.{format}", self._close_exports.answer, methods=["GET"]),
@@ -103,7 +111,6 @@ class Gateway:
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -142,7 +149,7 @@ class Gateway:
                 answer, status = _refused(refusal), _STATUS.get(refusal.code, 400)
             except Exception as fault:  # noqa: BLE001 whatever it was, the answer tells no more than its id
                 answer, status = _refused(fault), 500
-            headers = {"x-correlation-id": correlation_id, "cache-control": "no-store"}
+            headers = {"x-correlation-id": correlation_id}
             if status == 401:
                 headers["www-authenticate"] = "Bearer"
             response = Response(orjson.dumps(answer), status, headers, "application/json")

@@ -1,6 +1,8 @@
 """{query, variables, operationName} -> its answer, or its stream of answers. HTTP and WebSocket both ask here."""
 
+import math
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +27,8 @@ from graphql import (
 from gateway.documents import Documents
 from gateway.door import Visit, unauthenticated
 from gateway.errors import Refusal, told
+from gateway.in_time import ANSWER_SECONDS, answered_by
+from gateway.letters import refuse_nul
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.permissions import OPEN, OWN
 from gateway.plain_rows import PlainRows
@@ -63,13 +67,15 @@ class Asking:
 
     async def answer(self, body: dict[str, Any], by: Visit) -> dict[str, Any]:
         """The answer to a query or a mutation. Invalid, Refusal."""
+        ends_at = time.monotonic() + ANSWER_SECONDS
         asked = await self._taken(body, by.caller)
         if asked.kind is OperationType.SUBSCRIPTION:
             raise Refusal(
                 "BAD_REQUEST", "Subscriptions are answered over a WebSocket.", "Connect to this address by one."
             )
         limiter = self._testers if asked.tries else self._writers if asked.waits else self._readers
-        return await anyio.to_thread.run_sync(self._executed, asked, self._context(by), limiter=limiter)
+        with answered_by(math.inf if asked.waits else ends_at):
+            return await anyio.to_thread.run_sync(self._executed, asked, self._context(by), limiter=limiter)
 
     async def stream(self, body: dict[str, Any], by: Visit) -> AsyncIterator[ExecutionResult] | ExecutionResult:
         """The answers to a subscription as they come, or one that says why there are none. Invalid, Refusal."""
@@ -93,6 +99,7 @@ class Asking:
 
     def _asked(self, body: dict[str, Any], by: Caller) -> Asked:
         document = self._documents.get(body["query"])
+        refuse_nul(body["variables"])
         operation = get_operation_ast(document, body["operationName"])
         if operation is None:
             raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")

@@ -35,9 +35,7 @@ class Close:
 
     @classmethod
     def named(cls, msp_id: str, psa_connection_id: str, period: str) -> "Close":
-        """The close in the words of a request. Refusal BAD_PERIOD, NO_SUCH_CONNECTION."""
-        if "\x00" in psa_connection_id:
-            raise NO_SUCH_CONNECTION
+        """The close in the words of a request. Refusal BAD_PERIOD."""
         try:
             return cls(MspId(msp_id), ConnectionId(psa_connection_id), Month.parse(period))
         except BadMonth as error:
@@ -150,8 +148,8 @@ def _in(state: State, checks: tuple[CloseCheck, ...]) -> str:
 
 def _reason(given: str) -> str | None:
     said = given.strip()
-    if len(said) > LONGEST_REASON or "\x00" in said:
-        raise Refusal("BAD_REASON", f"A reason has at most {LONGEST_REASON} characters, and no NUL.", "Shorten it.")
+    if len(said) > LONGEST_REASON:
+        raise Refusal("BAD_REASON", f"A reason has at most {LONGEST_REASON} characters.", "Shorten it.")
     return said or None
 
 

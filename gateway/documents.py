@@ -15,6 +15,7 @@ from graphql import (
 )
 
 from gateway.errors import Refusal
+from gateway.letters import refuse_nul_in_document
 from gateway.limits import DEEPEST, MOST_TOKENS, refuse_immodest
 
 KEPT = 500
@@ -61,6 +62,7 @@ class Documents:
                 "TOO_COMPLEX", f"A request has at most {DEEPEST} levels.", "Ask in several requests."
             ) from None
         refuse_immodest(document)
+        refuse_nul_in_document(document)
         errors = validate(self._schema, document, self._rules, max_errors=5)
         if errors:
             raise Invalid(errors)

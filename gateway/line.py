@@ -4,6 +4,7 @@ uvicorn closes a connection once all that was written has been taken. A client t
 socket and what waits for it for as long as it pleases, and the gateway from ending.
 """
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 LAST_WORD_SECONDS = 1.5
@@ -16,6 +17,13 @@ class Line(WebSocketsSansIOProtocol):
         """Talks; after that the line goes."""
         await super().run_asgi()
         self._cut_soon()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """What the application says."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            # Refused and told so. uvicorn would log a fault of the application: it counts only what was taken.
+            self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         """A ping was not answered."""

@@ -29,8 +29,8 @@ class Pausing:
         said = reason.strip()
         if not said:
             raise Refusal("REASON_MISSING", "To pause posting, a reason is needed.", "Say why.")
-        if len(said) > LONGEST_REASON or "\x00" in said:
-            raise Refusal("BAD_REASON", f"A reason has at most {LONGEST_REASON} characters, and no NUL.", "Shorten it.")
+        if len(said) > LONGEST_REASON:
+            raise Refusal("BAD_REASON", f"A reason has at most {LONGEST_REASON} characters.", "Shorten it.")
         with of_msp(self.engine, msp_id).begin() as connection:
             hold_marks(connection, msp_id)
             if _is_done(connection, msp_id, operation_id):

@@ -19,7 +19,7 @@ from gateway.exports.asked import once, refused
 from gateway.exports.close_csv import write_csv
 from gateway.exports.close_pdf import write_pdf
 from gateway.exports.close_sheet import sheet_of
-from gateway.exports.serving import common_headers, refused_answer, signed_in
+from gateway.exports.serving import refused_answer, signed_in
 from gateway.people.callers import Caller
 from gateway.set_up import setup_msp
 from plumbing.clock import Clock
@@ -54,7 +54,8 @@ class CloseExports:
             headers = {
                 "content-disposition": f'attachment; filename="{name}"',
                 "x-trueup-position": str(found.position),
-            } | common_headers(correlation_id)
+                "x-correlation-id": correlation_id,
+            }
             return Response(file, 200, headers, kind)
 
     def _file(self, request: Request, by: Caller) -> tuple[bytes, Checklist, str]:

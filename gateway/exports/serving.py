@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.door import Door, unauthenticated
 from gateway.errors import Refusal, told
-from gateway.exports.asked import FORMATS, report_of
+from gateway.exports.asked import FORMATS, once, report_of
 from gateway.exports.making import Making, wish
 from gateway.people.callers import NOBODY, Caller
 from plumbing import rpc
@@ -87,8 +87,8 @@ class Exports:
             raise Refusal("NO_SUCH_REPORT", "There is no such file.", fix)
         given = request.query_params.multi_items()
         report = report_of(stem)
-        # A second msp is refused by whoever reads the parameters, and so is none.
-        msp_id = next((value for name, value in given if name == "msp"), "")
+        # None at all is refused by whoever reads the rest.
+        msp_id = once(given).get("msp", "")
         if msp_id or not report.model:
             by.refuse(f"Query.{to_camel_case(report.name)}", msp_id)
         asked = wish(self._engine, self._clock, report, file_format, given, by.name)
@@ -161,7 +161,8 @@ class Sending:
             "content-type": _KINDS[wish.asked.format],
             "content-disposition": f'attachment; filename="{wish.file_name}"',
             "x-trueup-position": "" if standing is None or standing.position is None else str(standing.position),
-        } | common_headers(self._correlation_id)
+            "x-correlation-id": self._correlation_id,
+        }
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         return {"type": "http.response.start", "status": 200, "headers": raw}
 
@@ -189,17 +190,12 @@ def refused_answer(fault: Exception, correlation_id: str) -> Response:
     """What went wrong before the first byte was sent, with its status."""
     answer = told(GraphQLError(str(fault), original_error=fault))
     code = answer["extensions"]["code"]
-    headers = common_headers(correlation_id)
+    headers = {"x-correlation-id": correlation_id}
     if code == "BUSY":
         headers["retry-after"] = str(RETRY_SECONDS)
     if code == "UNAUTHENTICATED":
         headers["www-authenticate"] = "Bearer"
     return Response(orjson.dumps({"errors": [answer]}), _STATUS.get(code, 400), headers, "application/json")
-
-
-def common_headers(correlation_id: str) -> dict[str, str]:
-    """The headers of every export and refusal."""
-    return {"cache-control": "no-store", "x-content-type-options": "nosniff", "x-correlation-id": correlation_id}
 
 
 def _make(making: Making, pieces: MemoryObjectSendStream[bytes]) -> None:

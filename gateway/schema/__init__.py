@@ -6,6 +6,7 @@ from graphql import GraphQLSchema, print_schema
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
 from gateway.schema.guard import guarded
+from gateway.schema.left_out import null_is_left_out
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
@@ -35,7 +36,7 @@ class Mutation(
 def build() -> GraphQLSchema:
     """The schema, as graphql-core runs it, with a guard at each root field."""
     built: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema
-    return guarded(built)
+    return guarded(null_is_left_out(built))
 
 
 def as_text() -> str:

@@ -205,8 +205,6 @@ def _done(
     """The outcome of one act; what forbids it is told with the row."""
     operation_id = given["operation_id"]
     _, context = checked(info, given["msp_id"], operation_id, 1)
-    if "\x00" in operation_id:
-        raise Refusal("BAD_REQUEST", "operationId cannot contain the character NUL.", "Use a new UUID for each wish.")
     close = Close.named(given["msp_id"], given["psa_connection_id"], given["period"])
     try:
         act(Closing(context.engine, context.clock, context.caller.name), close)

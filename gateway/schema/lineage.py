@@ -148,8 +148,8 @@ def _money(amount: Amount | None) -> dict[str, Any] | None:
 @contextmanager
 def _lineage(info: GraphQLResolveInfo, msp_id: str, as_of: Any) -> Iterator[Lineage]:
     context: Context = info.context
-    with context.reading(_without_nul(msp_id)) as connection:
-        context.refuse_unknown(connection, _without_nul(msp_id))
+    with context.reading(msp_id) as connection:
+        context.refuse_unknown(connection, msp_id)
         yield Lineage(connection, MspId(msp_id), position_of(connection, MspId(msp_id), as_of))
 
 
@@ -229,20 +229,13 @@ def _seen(found: T | None, refusal: Refusal) -> T:
 
 def _resource(text: str) -> ResourceKey:
     try:
-        return ResourceKey.parse(_without_nul(text))
+        return ResourceKey.parse(text)
     except BadKey:
         raise BadQuestion("that is not a resourceKey: take it from a report") from None
 
 
 def _product(msp_id: str, connection_id: str | None, product_id: str | None) -> PsaProductKey:
-    connection, product = _without_nul(connection_id or ""), _without_nul(product_id or "")
-    return PsaProductKey(MspId(msp_id), ConnectionId(connection), PsaProductId(product))
-
-
-def _without_nul(text: str) -> str:
-    if "\x00" in text:
-        raise BadQuestion("an id cannot contain the character NUL")
-    return text
+    return PsaProductKey(MspId(msp_id), ConnectionId(connection_id or ""), PsaProductId(product_id or ""))
 
 
 def _cursor(after: str | None) -> int | None:

@@ -147,8 +147,8 @@ class ViewMutations:
         def act(context: Context, by: By) -> dict[str, Any]:
             if len(asked) < len(filters):
                 raise Refusal("BAD_VIEW", "A column is filtered twice.", "Ask all of a column in one filter.")
-            _refuse_bad(REPORTS[value_of(report)], msp_id, context.clock, wish)
-            return save(context.engine, context.clock, REPORTS[value_of(report)], by, wish)
+            _refuse_bad(_viewed(report), msp_id, context.clock, wish)
+            return save(context.engine, context.clock, _viewed(report), by, wish)
 
         return _outcome(info, msp_id, operation_id, wish.view_id or "", act)
 
@@ -173,10 +173,18 @@ class ViewMutations:
         id: str | None = None,  # noqa: A002
     ) -> dict[str, Any]:
         """One a person and report."""
-        wanted = REPORTS[value_of(report)]
-        return _outcome(
-            info, msp_id, operation_id, id or "", lambda context, by: set_default(context.engine, by, wanted, id)
-        )
+
+        def act(context: Context, by: By) -> None:
+            set_default(context.engine, by, _viewed(report), id)
+
+        return _outcome(info, msp_id, operation_id, id or "", act)
+
+
+def _viewed(report: Any) -> Report:
+    name = value_of(report)
+    if name not in REPORTS:
+        raise Refusal("BAD_VIEW", f"There are no views of the {name}.", "Choose a report.")
+    return REPORTS[name]
 
 
 def _outcome(
@@ -201,7 +209,7 @@ def _outcome(
 def _refuse_bad(report: Report, msp_id: str, clock: Clock, wish: Wish) -> None:
     """Refusal BAD_VIEW or BAD_PARAMETER when a page could not show it."""
     settings = wish.settings
-    if not 1 <= len(wish.name.strip()) <= LONGEST_NAME or "\x00" in wish.name:
+    if not 1 <= len(wish.name.strip()) <= LONGEST_NAME:
         raise Refusal("BAD_VIEW", f"A view's name has 1 to {LONGEST_NAME} characters.", "Choose another name.")
     if len(settings.filters) > MOST_FILTERS or any(len(v) > LONGEST_VALUE for v in settings.filters.values()):
         said = f"A view has at most {MOST_FILTERS} filters of at most {LONGEST_VALUE} characters."

@@ -5,12 +5,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+from graphql import GraphQLObjectType, get_named_type, get_nullable_type, is_list_type
 from sqlalchemy import Engine, text
 
+from tests.gateway.asking_all import schema
 from tests.gateway.serving import TOKEN, Answering, environment, gateway
 from tests.waiting import wait_for
 
@@ -51,7 +55,7 @@ def test_only_json_is_read(served: Answering, kind: str) -> None:
         "",
         "nonsense",
         "[]",
-        '[{"query": "{ a }"}]',
+        '[{"query": "{ __typename }"}]',
         '{"query": 1}',
         '{"query": ""}',
         '{"query": "{a}", "variables": []}',
@@ -80,6 +84,34 @@ def test_a_body_that_only_trickles_in_is_given_up(served: Answering) -> None:
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(head.encode())
         assert connection.recv(12) == b"HTTP/1.1 408"
+
+
+def test_a_long_body_is_refused_before_it_has_come_whole(served: Answering) -> None:
+    address = urlsplit(served.url)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {TOKEN}\r\n"
+        "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        for _ in range(3):
+            connection.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ('{ pulse(mspId: "\\u0000") { position } }', {}),
+        ('{ pulse(mspId: "\\u{0}") { position } }', {}),
+        ("query($msp: String!) { pulse(mspId: $msp) { position } }", {"msp": "acme\0"}),
+        ("query($msp: String!) { pulse(mspId: $msp) { position } }", {"msp": "acme", "deep": [{"er": ["\0"]}]}),
+    ],
+)
+def test_a_letter_that_cannot_be_kept_is_refused(served: Answering, query: str, variables: dict[str, object]) -> None:
+    refusal = served.refusal(query, **variables)
+
+    assert (refusal["code"], refusal["fix"]) == ("BAD_REQUEST", "Take it out.")
 
 
 NESTED = "{ " + "edges { node { " * 30 + "x" + " } }" * 30 + " }"
@@ -136,6 +168,45 @@ def test_an_immodest_request_is_refused_at_once(served: Answering, query: str) -
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["extensions"]["code"] in ("TOO_COMPLEX", "BAD_REQUEST")
+
+
+def test_a_long_text_is_not_parsed_to_its_end(served: Answering) -> None:
+    refusal = served.refusal('{ pulse(mspId: "acme", x: [' + "1 " * 1200 + "]) { position } ")
+
+    assert refusal["code"] == "BAD_REQUEST"
+    assert "1000 tokens" in refusal["message"]
+
+
+def test_rows_hold_no_pages_of_their_own_so_that_what_is_asked_for_does_not_multiply() -> None:
+    known = schema()
+
+    def paged_below(kind: GraphQLObjectType, seen: frozenset[str], *, of_rows: bool) -> Iterator[str]:
+        for name, field in kind.fields.items():
+            if of_rows and {"first", "last"} & set(field.args):
+                yield f"{kind.name}.{name}"
+            below, rows = get_named_type(field.type), of_rows or is_list_type(get_nullable_type(field.type))
+            if isinstance(below, GraphQLObjectType) and below.name not in seen:
+                yield from paged_below(below, seen | {below.name}, of_rows=rows)
+
+    assert list(paged_below(known.query_type, frozenset(), of_rows=False)) == []
+
+
+def test_what_only_reads_begins_no_statement_when_its_time_is_over(own: Answering, engine: Engine) -> None:
+    fields = [f'{name}(mspId: "acme") {{ totalCount }}' for name in ("subscriptions", "adjustments", "failures")]
+    query = f"{{ {' '.join(fields)} }}"
+
+    with ThreadPoolExecutor(1) as asking, engine.connect() as one, engine.connect() as two:
+        one.execute(text("LOCK TABLE reporting.resources IN ACCESS EXCLUSIVE MODE"))
+        two.execute(text("LOCK TABLE reporting.adjustments IN ACCESS EXCLUSIVE MODE"))
+        answer = asking.submit(own.post, query)
+        # Each of the two waits for less than a statement may take, both together for longer than the answer may.
+        for connection in (one, two):
+            time.sleep(3)
+            connection.rollback()
+        (error,) = answer.result().json()["errors"]
+
+    assert (error["path"], error["extensions"]["code"]) == (["failures"], "TOO_SLOW")
+    assert own.data(query)
 
 
 def test_the_schema_is_not_told_nor_guessed_at(served: Answering) -> None:

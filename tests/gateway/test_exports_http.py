@@ -65,6 +65,7 @@ def test_an_export_says_its_name_and_position_and_is_neither_kept_nor_guessed_at
         ("unlinked.pdf?msp=acme", 404, "NO_SUCH_REPORT", ".xlsx"),
         ("unlinked?msp=acme", 404, "NO_SUCH_REPORT", ".csv"),
         ("unlinked.csv?msp=nobody", 404, "NO_SUCH_MSP", "trueup msp add"),
+        ("unlinked.csv?msp=acme%00", 400, "BAD_PARAMETER", "NUL"),
         ("unlinked.csv", 400, "BAD_PARAMETER", "parameter msp"),
         ("unlinked.csv?msp=acme&f.count=lots", 400, "BAD_PARAMETER", "parameter f.count"),
         ("adjustments.csv?msp=acme&f.unitChange=99999999999", 400, "BAD_QUESTION", "filter"),

@@ -171,7 +171,7 @@ def test_a_walk_ends_after_so_many_names(engine: Engine, named: MspId, monkeypat
     [
         ({"text": "  "}, "BAD_QUESTION", "1 to 100"),
         ({"text": "x" * 101}, "BAD_QUESTION", "1 to 100"),
-        ({"text": "a\x00b"}, "BAD_QUESTION", "characters"),
+        ({"text": "a\x00b"}, "BAD_REQUEST", "NUL"),
         ({"text": "a", "first": 51}, "BAD_QUESTION", "1 to 50"),
         ({"text": "a", "msp": "nobody"}, "NO_SUCH_MSP", "nobody"),
     ],

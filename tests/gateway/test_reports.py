@@ -187,7 +187,7 @@ def test_the_pulse_says_how_far_everything_is(own: Answering, engine: Engine, to
         ('{ unlinked(mspId: "acme", after: "x") { totalCount } }', "BAD_QUESTION", "cursor"),
         (
             '{ unlinked(mspId: "acme", filter: {companyName: {contains: "\\u0000"}}) { totalCount } }',
-            "BAD_QUESTION",
+            "BAD_REQUEST",
             "NUL",
         ),
         ('{ unlinked(mspId: "acme", filter: {count: {gte: "many"}}) { totalCount } }', "BAD_REQUEST", "Decimal"),
@@ -214,3 +214,21 @@ def test_one_report_that_fails_leaves_the_other_whole(own: Answering, engine: En
     assert (error["message"], error["extensions"]["code"]) == ("Something went wrong here.", "INTERNAL")
     assert "reporting" not in str(both)
     assert alone["linked"]["totalCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("nothing", "null"),
+    [
+        ("groups(by: COMPANY_ID) { rows }", "groups(by: COMPANY_ID, first: null, ignoreOwnFilter: null) { rows }"),
+        ("edges { cursor }", "edges { cursor }"),
+    ],
+)
+def test_null_for_what_has_a_value_of_its_own_is_as_if_it_were_left_out(
+    served: Answering, nothing: str, null: str
+) -> None:
+    order = "orderBy: [{{field: COMPANY_ID{}}}]"
+    left_out = served.data(f'{{ subscriptions(mspId: "acme", {order.format("")}) {{ {nothing} }} }}')
+    given = served.data(f'{{ subscriptions(mspId: "acme", {order.format(", direction: null")}) {{ {null} }} }}')
+
+    assert given == left_out
+    assert served.data('{ apiBudget(mspId: "acme", source: ODIN, range: null) { stepSeconds } }')

@@ -54,6 +54,21 @@ def test_a_view_is_kept_whole_and_the_same_operation_saves_it_once(own: Answerin
     assert (kept["owner"], kept["mine"], kept["shared"], kept["version"]) == ("operator", True, False, 1)
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        'setDefaultView(mspId: "acme", report: CLOSE, operationId: "o1")',
+        'saveView(mspId: "acme", report: CLOSE, operationId: "o1", name: "Mine")',
+    ],
+)
+def test_what_is_no_report_has_no_views(own: Answering, act: str) -> None:
+    outcome = own.data(f"mutation {{ {act} {{ results {{ ok refusal {{ code message }} }} }} }}")
+    (row,) = outcome[act.partition("(")[0]]["results"]
+
+    assert (row["ok"], row["refusal"]["code"]) == (False, "BAD_VIEW")
+    assert "no views of the close" in row["refusal"]["message"]
+
+
 def test_of_two_editors_the_second_is_told_and_loses_nothing(own: Answering) -> None:
     # given a view open in two windows
     view = saved(own, "o1", **WHOLE)

@@ -22,11 +22,12 @@ down: ## stop what `make up` started, and nothing else; the data stay in .trueup
 logs: $(READY) ## follow the logs of everything that runs
 	@.venv/bin/python -m deploy.up logs
 
-# Tests that stand alone run side by side; those that start the whole house or kill servers have the machine to themselves.
+# Tests that stand alone run side by side, one by one; of those that start whole houses or kill servers, file by file: the tests of
+# a file may share a house.
 test: $(READY) ## run all tests; brings its own PostgreSQL and RabbitMQ
 	@mkdir -p .trueup; status=0; \
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not flow and not chaos" | tee .trueup/tests-1.log || status=$$?; \
-	.venv/bin/python -m pytest -m "flow or chaos" | tee .trueup/tests-2.log || status=$$?; \
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "flow or chaos" | tee .trueup/tests-2.log || status=$$?; \
 	tail -qn1 .trueup/tests-1.log .trueup/tests-2.log; exit $$status
 
 lint: $(READY) ## check style, types and who imports whom

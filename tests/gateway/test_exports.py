@@ -7,6 +7,7 @@ import pytest
 from graphene.utils.str_converters import to_camel_case
 from sqlalchemy import Engine, text
 
+from plumbing.row_security import of_msp
 from services.reporting.queries import REPORTS
 from tests.gateway.exporting import HOSTILE, ZONE, export, lines_of, reading
 
@@ -147,7 +148,7 @@ def test_a_workbook_says_what_it_is(reading: Engine) -> None:
 
 
 def _position(engine: Engine) -> int:
-    with engine.connect() as connection:
+    with of_msp(engine, "acme").connect() as connection:
         position = connection.scalar(text("SELECT position FROM log.heads WHERE msp_id = 'acme'"))
     assert isinstance(position, int)
     return position

@@ -16,6 +16,7 @@ from openpyxl.utils.escape import unescape
 from sqlalchemy import Engine
 
 from gateway.exports.headings import headings
+from plumbing.row_security import of_msp
 from services.reporting.queries import MOST_ROWS, REPORTS, Kind, Order, Question, Report, read_page
 from tests.gateway.exporting import HOSTILE, ZONE, export, lines_of, reading
 
@@ -27,7 +28,7 @@ def all_rows(engine: Engine, report: Report, **question: Any) -> tuple[list[dict
     """Every row that one who turns the pages sees, and the totals."""
     rows: list[dict[str, Any]] = []
     after = None
-    with engine.connect() as connection:
+    with of_msp(engine, "acme").connect() as connection:
         while True:
             page = read_page(connection, report, "acme", Question(**question, first=MOST_ROWS, after=after))
             rows += page.rows

@@ -38,4 +38,4 @@ def test_the_migrations_end_in_the_tables_that_the_code_describes(database: str,
 
     # then
     assert shape(found) == shape(described)
-    assert [view for view in views if not view.startswith("named_")] == []  # of the named MSP: decision 0029
+    assert [view for view in views if not view.startswith("named_")] == []  # of the named MSP: decision 0030

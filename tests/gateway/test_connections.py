@@ -192,7 +192,7 @@ def test_the_same_operation_sent_again_saves_once(own: Answering) -> None:
         ({"settings": {"poll_seconds": "0"}}, "BAD_CONNECTION", "Poll_seconds is a whole number above 0"),
         ({"settings": {"poll": "1"}}, "BAD_CONNECTION", "No such setting: poll"),
         ({"settings": {"user": ""}}, "BAD_CONNECTION", "Also give user"),
-        ({"settings": {"user": "a\x00b"}}, "BAD_CONNECTION", "control characters"),
+        ({"settings": {"user": "a\x07b"}}, "BAD_CONNECTION", "control characters"),
         ({"settings": {"user": "x" * 2001}}, "BAD_CONNECTION", "at most 2000 characters"),
         ({"secrets": {"password": "a\nb"}}, "BAD_CONNECTION", "control characters"),
         ({"secrets": {"tracking_identifier": "x"}}, "BAD_CONNECTION", "There is no secret 'tracking_identifier'"),

@@ -6,7 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.keys import ConnectionId, MspId
+from plumbing.answering import rpc
 from plumbing.secrets import NotForUs, each_key, key_ids, public_key_of, seal, unseal
+
+
+class OpensSecrets:
+    """A service that holds private keys: what it answers when one of them is replaced (decision 0029)."""
+
+    house: Any
+
+    @rpc
+    def held_keys(self) -> dict[str, Any]:
+        """{"replica", "key_ids"}: the keys with which this replica opens secrets, the newest first."""
+        return held_keys(self.house.settings.private_key)
+
+    @rpc
+    def reseal(self, msp_id: str, connection_id: str, sealed: dict[str, str]) -> dict[str, Any]:
+        """{"sealed", "refusal"}: the sealed secrets of a connection or rule, sealed with the newest key."""
+        return resealed(self.house.settings.private_key, MspId(msp_id), ConnectionId(connection_id), sealed)
 
 
 def held_keys(private_key: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from plumbing.answering import rpc
 from plumbing.broker import consume
 from plumbing.house import HouseProvider
 from plumbing.logs import correlated
-from plumbing.resealing import held_keys, resealed
+from plumbing.resealing import OpensSecrets
 from plumbing.settings import OutsideSettings
 from plumbing.sweeping import sweeping
 from services.poller.schedule import QUEUE, put_due_polls
@@ -29,7 +29,7 @@ class CorrelationId(ContextDataProvider):
     context_key = "correlation_id"
 
 
-class Service:
+class Service(OpensSecrets):
     """Reads ODIN and records what changed."""
 
     name = "poller"
@@ -47,16 +47,6 @@ class Service:
         """Puts polls that are due into the queue, and tells of the calls that were made."""
         put_due_polls(self.house.engine, self.house.clock)
         self.house.calls.tell(self.house.engine, self.house.clock, self.name)
-
-    @rpc
-    def held_keys(self) -> dict[str, Any]:
-        """{"replica", "key_ids"}: the keys with which this replica opens secrets, the newest first."""
-        return held_keys(self.house.settings.private_key)
-
-    @rpc
-    def reseal(self, msp_id: str, connection_id: str, sealed: dict[str, str]) -> dict[str, Any]:
-        """{"sealed", "refusal"}: the sealed secrets of a connection, sealed with the newest key."""
-        return resealed(self.house.settings.private_key, MspId(msp_id), ConnectionId(connection_id), sealed)
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:

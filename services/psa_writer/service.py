@@ -17,7 +17,7 @@ from plumbing.catch_up import catch_up, sweep
 from plumbing.hearing import hear
 from plumbing.house import House, HouseProvider
 from plumbing.logs import correlated
-from plumbing.resealing import held_keys, resealed
+from plumbing.resealing import OpensSecrets
 from plumbing.settings import OutsideSettings, setting
 from plumbing.sweeping import sweeping
 from services.psa_writer import by_hand
@@ -55,7 +55,7 @@ class CorrelationId(ContextDataProvider):
     context_key = "correlation_id"
 
 
-class Service:
+class Service(OpensSecrets):
     """The one door to the PSA."""
 
     name = "psa_writer"
@@ -102,16 +102,6 @@ class Service:
     def preview(self, msp_id: str, wishes: list[dict[str, Any]]) -> dict[str, Any]:
         """{"rows", "refusal"}: what would be posted for each {"psa_connection_id", "psa_product_id", "target_units"}."""
         return _or_refusal("rows", lambda: preview(writer_of(self.house), MspId(msp_id), wishes))
-
-    @rpc
-    def held_keys(self) -> dict[str, Any]:
-        """{"replica", "key_ids"}: the keys with which this replica opens secrets, the newest first."""
-        return held_keys(self.house.settings.private_key)
-
-    @rpc
-    def reseal(self, msp_id: str, connection_id: str, sealed: dict[str, str]) -> dict[str, Any]:
-        """{"sealed", "refusal"}: the sealed secrets of a connection, sealed with the newest key."""
-        return resealed(self.house.settings.private_key, MspId(msp_id), ConnectionId(connection_id), sealed)
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -3,14 +3,14 @@ position -> a side."""
 
 from typing import Any
 
-from domain.keys import ConnectionId, MspId
+from domain.keys import MspId
 from plumbing import topology
 from plumbing.answering import rpc
 from plumbing.catch_up import Consumer, catch_up, sweep
 from plumbing.event_log import UnknownMsp
 from plumbing.hearing import hear
 from plumbing.house import House, HouseProvider
-from plumbing.resealing import held_keys, resealed
+from plumbing.resealing import OpensSecrets
 from plumbing.sweeping import sweeping
 from plumbing.together import catch_up_together
 from services.reporting.notifying import digests
@@ -35,7 +35,7 @@ def _consumers(house: House) -> list[Consumer]:
     return [*PROJECTIONS, reactor(house.clock)]
 
 
-class Service:
+class Service(OpensSecrets):
     """Keeps the living read models and tells people by their rules; it appends only what should have happened and has not."""
 
     name = "reporting"
@@ -71,16 +71,6 @@ class Service:
     def test_rule(self, msp_id: str, rule_id: str, operation_id: str, actor: str) -> dict[str, Any]:
         """{"results": [{"id", "ok", "refusal"}]}: a test is on its way by the rule."""
         return {"results": [try_rule(self.house, MspId(msp_id), rule_id, operation_id, actor)]}
-
-    @rpc
-    def held_keys(self) -> dict[str, Any]:
-        """{"replica", "key_ids"}: the keys with which this replica opens secrets, the newest first."""
-        return held_keys(self.house.settings.private_key)
-
-    @rpc
-    def reseal(self, msp_id: str, connection_id: str, sealed: dict[str, str]) -> dict[str, Any]:
-        """{"sealed", "refusal"}: the sealed secrets of a rule, sealed with the newest key."""
-        return resealed(self.house.settings.private_key, MspId(msp_id), ConnectionId(connection_id), sealed)
 
     @rpc
     def side(self, msp_id: str, report: str, position: int) -> dict[str, object]:

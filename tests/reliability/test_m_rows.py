@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from sqlalchemy import Engine, text
 from plumbing import outbox, relay, topology
 from plumbing.clock import Clock
 from plumbing.database import make_engine
+from plumbing.link import LONGEST_PAUSE_SECONDS
 from plumbing.publisher import Message, Publisher, PublishUnknown
 from tests.fault_proxy import FaultProxy
 from tests.processes import Process
@@ -222,13 +224,16 @@ def test_m5_a_broker_that_is_away_for_longer_than_an_answer_may_take_is_waited_f
             # when
             proxy.faults.refused = True
             proxy.reset_all()
-            time.sleep(5)
+            time.sleep(7)
             proxy.faults.refused = False
 
             # then
             (after,) = send(vhost, {"do": "effect"})
             wait_for(lambda: effects(engine) == sorted([before, after]), what="work after the broker was away")
             assert process.running
+            pauses = [float(each) for each in re.findall(r'"next_try_seconds":([0-9.]+)', process.output)]
+            assert len(pauses) > 2
+            assert max(pauses) <= LONGEST_PAUSE_SECONDS
 
 
 def test_m8_a_handler_busy_for_three_heartbeats_has_one_effect_and_its_service_lives_on(

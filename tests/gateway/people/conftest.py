@@ -8,10 +8,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.keys import MspId
+from gateway.people.permissions import Role
 from plumbing.database import make_engine
+from tests.gateway.browser import Browser, add_user
 from tests.gateway.conftest import tell
 from tests.gateway.serving import Answering, gateway
 from tests.servers import Postgres, role_url
+
+ADA = "ada@acme.example"
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,12 @@ def told(shared: Shared) -> MspId:
 @pytest.fixture
 def own(shared: Shared, engine: Engine) -> Answering:
     return shared.answering
+
+
+@pytest.fixture
+def ada(engine: Engine, told: MspId, own: Answering) -> Browser:
+    """The MSP's admin, signed in."""
+    add_user(engine, told, ADA, Role.ADMIN)
+    browser = Browser(own.url)
+    browser.sign_in(ADA)
+    return browser

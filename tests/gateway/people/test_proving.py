@@ -8,28 +8,19 @@ from sqlalchemy import Engine, text
 from domain.keys import MspId
 from gateway.people import tries
 from gateway.people.callers import OPERATOR, PROVEN_LASTS, Caller
-from gateway.people.permissions import OWN_PROVEN, PERMISSIONS, Role, needs_password
+from gateway.people.permissions import OWN_PROVEN, PERMISSIONS, needs_password
 from plumbing.clock import Clock
 from tests.gateway.asking_all import least_request, root_fields, schema
-from tests.gateway.browser import ME, PASSWORD, Browser, add_user
+from tests.gateway.browser import ME, PASSWORD, Browser
+from tests.gateway.people.conftest import ADA
 from tests.gateway.people.test_codes import with_codes
 from tests.gateway.serving import Answering
 
 pytestmark = pytest.mark.postgres
-ADA = "ada@acme.example"
 SCHEMA = schema()
 ASKED_AGAIN = sorted(name for name in root_fields(SCHEMA) if needs_password(name))
 CONFIRM = "mutation ($password: String!, $code: String) { confirmPassword(password: $password, code: $code) { ok } }"
 NAME = "mutation ($name: String!) { saveProfile(name: $name) { ok } }"
-
-
-@pytest.fixture
-def ada(engine: Engine, told: MspId, own: Answering) -> Browser:
-    """The MSP's admin, signed in."""
-    add_user(engine, told, ADA, Role.ADMIN)
-    browser = Browser(own.url)
-    browser.sign_in(ADA)
-    return browser
 
 
 def pass_by(engine: Engine, time: timedelta) -> None:

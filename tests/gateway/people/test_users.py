@@ -13,12 +13,12 @@ from gateway.people.permissions import Role
 from plumbing import event_log
 from plumbing.clock import Clock
 from tests.gateway.browser import ME, PASSWORD, SIGN_IN, Browser, add_user
-from tests.gateway.serving import Answering
+from tests.gateway.people.conftest import ADA
 from tests.msps import add_msp
 from tests.reporting import history as h
 
 pytestmark = pytest.mark.postgres
-ADA, MARA = "ada@acme.example", "mara@acme.example"
+MARA = "mara@acme.example"
 INVITE = """mutation ($email: String!, $role: Role!) {
     inviteUser(mspId: "acme", operationId: "o1", email: $email, name: "Mara", role: $role) {
         link results { id ok refusal { code } } } }"""
@@ -35,15 +35,6 @@ REVOKE = """mutation ($key: String!) {
     revokeApiKey(mspId: "acme", operationId: "o6", keyId: $key) { results { ok refusal { code } } } }"""
 RESET = 'mutation ($token: String!) { resetPassword(token: $token, newPassword: "four tall unusual giraffes") { ok } }'
 PULSE = '{ pulse(mspId: "acme") { position } }'
-
-
-@pytest.fixture
-def ada(engine: Engine, told: MspId, own: Answering) -> Browser:
-    """The MSP's admin, signed in."""
-    add_user(engine, told, ADA, Role.ADMIN)
-    browser = Browser(own.url)
-    browser.sign_in(ADA)
-    return browser
 
 
 def row(outcome: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,13 @@
-"""Names of what an MSP may decide -> allowed values and defaults: one table for all services, pages and commands."""
+"""Names of what an MSP may decide -> allowed values and defaults: one table for all services, pages and commands.
 
-from dataclasses import dataclass
+A policy holds for the whole MSP; an exception gives it another value for one customer (a company of the marketplace), one
+product (a resource id of the marketplace, whoever buys it) or one product of one customer.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from domain.keys import CompanyId, ResourceId
 
 
 class BadPolicy(ValueError):
@@ -53,3 +60,46 @@ def policy_value(name: str, value: str) -> str:
     if name not in POLICIES:
         raise BadPolicy(f"there is no policy {name!r}; there are {', '.join(POLICIES)}")
     return POLICIES[name].check(name, value)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom a value is for. Both None: the whole MSP."""
+
+    company_id: CompanyId | None = None
+    resource_id: ResourceId | None = None
+
+
+WHOLE_MSP = Scope()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The value that holds, and whose it is; scope None: nobody decided, it is the default."""
+
+    value: str
+    scope: Scope | None
+
+
+@dataclass(frozen=True)
+class Policies:
+    """All that an MSP has decided. version: of the whole set, 0: nothing was ever saved."""
+
+    version: int = 0
+    values: Mapping[Scope, Mapping[str, str]] = field(default_factory=dict)
+
+    def decided(self, name: str, company_id: CompanyId, resource_id: ResourceId) -> Decided:
+        """What holds for a product of a customer: the most specific decision, a customer's before a product's."""
+        for scope in (Scope(company_id, resource_id), Scope(company_id), Scope(None, resource_id), WHOLE_MSP):
+            value = self.values.get(scope, {}).get(name)
+            if value is not None:
+                return Decided(value, scope)
+        return Decided(POLICIES[name].default, None)
+
+    def of_all(self, name: str, fed_by: Iterable[tuple[CompanyId, ResourceId]]) -> set[str]:
+        """The values that hold for the resources that feed one PSA product; the MSP's own when none does."""
+        return {self.decided(name, *fed).value for fed in fed_by} or {self.of_msp(name)}
+
+    def of_msp(self, name: str) -> str:
+        """What holds where there is no exception."""
+        return self.values.get(WHOLE_MSP, {}).get(name, POLICIES[name].default)

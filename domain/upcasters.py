@@ -10,7 +10,10 @@ from typing import Any
 Payload = dict[str, Any]
 Step = Callable[[Payload], Payload]
 
-STEPS: dict[tuple[str, int], Step] = {}
+STEPS: dict[tuple[str, int], Step] = {
+    # Version 1 knew neither prices nor a first post that waits.
+    ("AdjustmentRequested", 1): lambda payload: payload | {"target_unit_price": None, "hold_first": False},
+}
 
 
 def upcast(event_type: str, version: int, current: int, payload: Payload) -> Payload:

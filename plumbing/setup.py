@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from domain.keys import ConnectionId, MspId
-from domain.policies import POLICIES
+from domain.policies import POLICIES, WHOLE_MSP, Policies
 from plumbing.secrets import unseal
 
 DEFAULT_POLL_SECONDS = 300
@@ -108,6 +108,14 @@ def policy(connection: Connection, msp_id: MspId, name: str) -> str:
         {"msp_id": msp_id, "policy": name},
     )
     return POLICIES[name].default if value is None else str(value)
+
+
+def policies(connection: Connection, msp_id: MspId) -> Policies:
+    """All that the MSP has decided."""
+    rows = connection.execute(
+        text("SELECT policy, value FROM setup.policies WHERE msp_id = :msp_id"), {"msp_id": msp_id}
+    )
+    return Policies(0, {WHOLE_MSP: {row.policy: row.value for row in rows}})
 
 
 def _connection(row: Row[Any]) -> OutsideConnection:

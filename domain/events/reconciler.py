@@ -24,14 +24,17 @@ class Cause:
 @dataclass(frozen=True, kw_only=True)
 class AdjustmentRequested(OdinNames, PsaNames):
     """A product shall have target_units (a target, never a difference). The ODIN names are those of the resource whose
-    change brought it about; causes lists all resources that feed the product. target_unit_cost None: leave the cost.
+    change brought it about; causes lists all resources that feed the product. target_unit_cost, target_unit_price None:
+    leave it as it is in the PSA. hold_first: who set the relation wants to see the change before it goes out.
     Stream of both: request/<PSA connection>/<product>."""
 
     type: ClassVar[str] = "AdjustmentRequested"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     request_id: str
     target_units: int
     target_unit_cost: Money | None
+    target_unit_price: Money | None
+    hold_first: bool
     reason: str
     causes: tuple[Cause, ...]
 

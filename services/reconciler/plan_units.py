@@ -162,6 +162,8 @@ def _requested(product: Product, feeds: Sequence[Feed], touch: Touch, request: R
         request_id=request.request_id,
         target_units=request.target_units,
         target_unit_cost=request.target_unit_cost,
+        target_unit_price=None,
+        hold_first=False,
         reason=touch.reason,
         causes=tuple(_cause(feed) for feed in feeds),
     )

@@ -146,7 +146,8 @@ class _Life:
             resource_name=names["resource_name"],
             count=Decimal(target),
         )
-        wish = {"target_units": target, "target_unit_cost": None, "reason": "count", "causes": (cause,)}
+        wish = {"target_units": target, "target_unit_cost": None, "target_unit_price": None, "hold_first": False}
+        wish |= {"reason": "count", "causes": (cause,)}
         return e.AdjustmentRequested(**names, **wish)
 
     def _posted(self, names: dict[str, Any], before: int, target: int) -> e.Event:

@@ -39,7 +39,14 @@ def ask(house: House, msp: MspHouse, line: int, units: int) -> str:
     request_id = uuid4().hex
     relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None)
     wish = AdjustmentRequested(
-        **names, request_id=request_id, target_units=units, target_unit_cost=None, reason="count changed", causes=()
+        **names,
+        request_id=request_id,
+        target_units=units,
+        target_unit_cost=None,
+        target_unit_price=None,
+        hold_first=False,
+        reason="count changed",
+        causes=(),
     )
     World(house.engine, msp.msp_id).append((f"relation/{line}", relation), (f"request/autotask/{line}", wish))
     return request_id

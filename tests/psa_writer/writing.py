@@ -138,6 +138,8 @@ class Writing:
             request_id=request_id,
             target_units=units,
             target_unit_cost=None if cost is None else Money(Decimal(cost), "USD"),
+            target_unit_price=None,
+            hold_first=False,
             reason="count changed",
             causes=(cause,),
         )

@@ -59,7 +59,14 @@ def ask_for_twelve(house: House, msp: MspHouse, products: int = 3) -> list[int]:
         }
         relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None)
         wish = AdjustmentRequested(
-            **names, request_id=uuid4().hex, target_units=12, target_unit_cost=None, reason="count changed", causes=()
+            **names,
+            request_id=uuid4().hex,
+            target_units=12,
+            target_unit_cost=None,
+            target_unit_price=None,
+            hold_first=False,
+            reason="count changed",
+            causes=(),
         )
         wishes += [(f"relation/{line}", relation), (f"request/autotask/{line}", wish)]
     World(house.engine, msp.msp_id).append(*wishes)

@@ -148,7 +148,15 @@ def requested(names: dict[str, Any], to: dict[str, Any], request_id: str, units:
         count=Decimal(units),
     )
     return e.AdjustmentRequested(
-        **names, **to, request_id=request_id, target_units=units, target_unit_cost=None, reason="count", causes=(cause,)
+        **names,
+        **to,
+        request_id=request_id,
+        target_units=units,
+        target_unit_cost=None,
+        target_unit_price=None,
+        hold_first=False,
+        reason="count",
+        causes=(cause,),
     )
 
 

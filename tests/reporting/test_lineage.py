@@ -68,6 +68,8 @@ def asked(units: int, request_id: str, *names: Any) -> tuple[str, e.AdjustmentRe
         request_id=request_id,
         target_units=units,
         target_unit_cost=None,
+        target_unit_price=None,
+        hold_first=False,
         reason="count changed",
         causes=causes,
     )

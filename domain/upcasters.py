@@ -10,9 +10,19 @@ from typing import Any
 Payload = dict[str, Any]
 Step = Callable[[Payload], Payload]
 
+
+def _named_candidates(payload: Payload) -> Payload:
+    """Version 1 had the ids of the candidates only."""
+    candidates = [
+        {"subscription_id": each, "subscription_name": each, "evidence": []} for each in payload["candidates"]
+    ]
+    return payload | {"candidates": candidates}
+
+
 STEPS: dict[tuple[str, int], Step] = {
     # Version 1 knew neither prices nor a first post that waits.
     ("AdjustmentRequested", 1): lambda payload: payload | {"target_unit_price": None, "hold_first": False},
+    ("SubscriptionRenewalUnclear", 1): _named_candidates,
 }
 
 

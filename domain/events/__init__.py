@@ -16,18 +16,26 @@ from domain.events.gateway import (
     PostingResumed,
     SecretsResealed,
 )
-from domain.events.mapping import RelationCleared, RelationSet
+from domain.events.mapping import (
+    AgreementCandidate,
+    AgreementMoveSettled,
+    AgreementMoveUnclear,
+    RelationCleared,
+    RelationSet,
+)
 from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserCodesReset, UserDisabled, UserRoleSet
 from domain.events.poller import (
     CompanyObserved,
     PollCompleted,
     PollFailed,
+    RenewalCandidate,
     ResourceCostChanged,
     ResourceCountChanged,
     ResourceDisappeared,
     ResourceDiscovered,
     ResourceRenamed,
     SubscriptionObserved,
+    SubscriptionRenewalSettled,
     SubscriptionRenewalUnclear,
     SubscriptionRenewed,
 )
@@ -59,6 +67,7 @@ Event = (
     | ResourceDisappeared
     | SubscriptionRenewed
     | SubscriptionRenewalUnclear
+    | SubscriptionRenewalSettled
     | PollCompleted
     | PollFailed
     | PsaCustomerObserved
@@ -76,6 +85,8 @@ Event = (
     | UnitsFoundEqual
     | RelationSet
     | RelationCleared
+    | AgreementMoveUnclear
+    | AgreementMoveSettled
     | AdjustmentRequested
     | AdjustmentSuperseded
     | PlanRefused
@@ -114,6 +125,9 @@ __all__ = [
     "AdjustmentRequested",
     "AdjustmentRetried",
     "AdjustmentSuperseded",
+    "AgreementCandidate",
+    "AgreementMoveSettled",
+    "AgreementMoveUnclear",
     "ApiKeyMade",
     "ApiKeyRevoked",
     "CallsCounted",
@@ -149,6 +163,7 @@ __all__ = [
     "PsaUnitsObserved",
     "RelationCleared",
     "RelationSet",
+    "RenewalCandidate",
     "ResourceCostChanged",
     "ResourceCountChanged",
     "ResourceDisappeared",
@@ -156,6 +171,7 @@ __all__ = [
     "ResourceRenamed",
     "SecretsResealed",
     "SubscriptionObserved",
+    "SubscriptionRenewalSettled",
     "SubscriptionRenewalUnclear",
     "SubscriptionRenewed",
     "UnitsFoundEqual",

@@ -124,18 +124,44 @@ class SubscriptionRenewed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RenewalCandidate:
+    """A subscription that could continue another, and what speaks for it, in words."""
+
+    subscription_id: SubscriptionId
+    subscription_name: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SubscriptionRenewalUnclear:
     """A subscription ended and several new ones could be its renewal: its resources stay as they were until a person
-    decides. Stream: subscription/<connection>/<ended subscription>."""
+    decides. Stream of this and the next: subscription/<connection>/<ended subscription>."""
 
     type: ClassVar[str] = "SubscriptionRenewalUnclear"
+    version: ClassVar[int] = 2
+    connection_id: ConnectionId
+    company_id: CompanyId
+    company_name: str
+    subscription_id: SubscriptionId
+    subscription_name: str
+    candidates: tuple[RenewalCandidate, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionRenewalSettled:
+    """It is no question any more what became of an ended subscription: a person named the one that continues it, or said
+    that none does (continued_by None), or the marketplace shows it alive again."""
+
+    type: ClassVar[str] = "SubscriptionRenewalSettled"
     version: ClassVar[int] = 1
     connection_id: ConnectionId
     company_id: CompanyId
     company_name: str
     subscription_id: SubscriptionId
     subscription_name: str
-    candidates: tuple[SubscriptionId, ...]
+    continued_by: SubscriptionId | None
+    continued_by_name: str | None
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

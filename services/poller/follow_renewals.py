@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from domain.events import SubscriptionRenewalUnclear, SubscriptionRenewed
+from domain.events import RenewalCandidate, SubscriptionRenewalUnclear, SubscriptionRenewed
 from domain.keys import SubscriptionId
 from services.poller.detect_changes import Names
 from services.poller.known_model import KnownResource, KnownSubscription, State
@@ -35,7 +35,7 @@ class UnclearRenewal:
     """A subscription that ended, and those that could be its renewal."""
 
     ended: KnownSubscription
-    candidates: tuple[SubscriptionId, ...]
+    candidates: tuple[RenewalCandidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,10 @@ class _Likely:
     same_vendor_id: bool
     same_product: bool
     evidence: tuple[str, ...]
+
+    def as_candidate(self) -> RenewalCandidate:
+        row = self.subscription.row
+        return RenewalCandidate(subscription_id=row.subscription_id, subscription_name=row.name, evidence=self.evidence)
 
 
 def follow_renewals(company: Sequence[KnownSubscription]) -> tuple[list[Renewal], list[UnclearRenewal]]:
@@ -66,7 +70,7 @@ def follow_renewals(company: Sequence[KnownSubscription]) -> tuple[list[Renewal]
         if len(candidates) == 1 and only.same_product and wanted[only.subscription.row.subscription_id] == 1:
             renewals.append(Renewal(ended, only.subscription, only.evidence))
         elif ended.state is State.CONFIRMING:
-            unclear.append(UnclearRenewal(ended, tuple(each.subscription.row.subscription_id for each in candidates)))
+            unclear.append(UnclearRenewal(ended, tuple(each.as_candidate() for each in candidates)))
     return renewals, unclear
 
 

@@ -17,6 +17,7 @@ from domain.events import (
     ResourceDiscovered,
     ResourceRenamed,
     SubscriptionObserved,
+    SubscriptionRenewalSettled,
     SubscriptionRenewalUnclear,
     SubscriptionRenewed,
 )
@@ -45,8 +46,8 @@ class Record:
             )
             self._events.append(new)
 
-    def append(self, connection: Connection, recorded_at: datetime) -> None:
-        """Appends them all at once: the last statement of the transaction."""
+    def append(self, connection: Connection, recorded_at: datetime, actor: str = "") -> None:
+        """Appends them all at once: the last statement of the transaction. actor: on whose behalf, if not our own."""
         if self._events:
             event_log.append(
                 connection,
@@ -55,6 +56,7 @@ class Record:
                 recorded_at=recorded_at,
                 recorded_by="poller",
                 correlation_id=logs.correlation_id(),
+                actor=actor,
             )
 
 
@@ -63,7 +65,9 @@ def stream_of(place: Place, event: Event) -> str:
     match event:
         case CompanyObserved():
             return place.company_stream(event.company_id)
-        case SubscriptionObserved() | SubscriptionRenewed() | SubscriptionRenewalUnclear():
+        case (
+            SubscriptionObserved() | SubscriptionRenewed() | SubscriptionRenewalUnclear() | SubscriptionRenewalSettled()
+        ):
             return place.subscription_stream(event.subscription_id)
         case PollCompleted() | PollFailed():
             return place.poll_stream

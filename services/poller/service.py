@@ -4,7 +4,7 @@ from typing import Any
 
 from nameko.contextdata import ContextDataProvider
 
-from domain.keys import ConnectionId, MspId
+from domain.keys import ConnectionId, MspId, SubscriptionId
 from plumbing import topology
 from plumbing.answering import rpc
 from plumbing.broker import consume
@@ -13,6 +13,9 @@ from plumbing.logs import correlated
 from plumbing.resealing import OpensSecrets
 from plumbing.settings import OutsideSettings
 from plumbing.sweeping import sweeping
+from services.poller.answer_renewal import Answer, NoAnswer
+from services.poller.answering import refusal_of, take_answer
+from services.poller.place import Place
 from services.poller.schedule import QUEUE, put_due_polls
 from services.poller.try_connection import try_connection
 from services.poller.work import PollWork, do_poll
@@ -54,3 +57,18 @@ class Service(OpensSecrets):
         unsaved: {"kind", "settings", "sealed"} that are tried instead of what is saved."""
         house, key = self.house, (MspId(msp_id), ConnectionId(connection_id))
         return try_connection(house.engine, house.settings, house.clock, *key, house.calls.through(*key), unsaved)
+
+    @rpc
+    def answer_renewal(
+        self, msp_id: str, connection_id: str, subscription_id: str, continued_by: str | None, reason: str, actor: str
+    ) -> dict[str, Any]:
+        """{"refusal"}: what became of a subscription whose renewal was unclear. continued_by None: it was not renewed."""
+        answer = Answer(
+            SubscriptionId(subscription_id), SubscriptionId(continued_by) if continued_by else None, actor, reason
+        )
+        place = Place(MspId(msp_id), ConnectionId(connection_id))
+        try:
+            take_answer(self.house.engine, self.house.clock, place, answer)
+        except NoAnswer as fault:
+            return {"refusal": refusal_of(fault)}
+        return {"refusal": None}

@@ -15,6 +15,7 @@ from domain.keys import CompanyId, SubscriptionId
 from plumbing.clock import Clock
 from services.poller import answers
 from services.poller import known as rows
+from services.poller.answer_renewal import alive_again
 from services.poller.confirm_missing import Missing, confirm_missing
 from services.poller.detect_changes import (
     Detected,
@@ -195,6 +196,8 @@ class Store:
             detected = detect_changes(known, result.snapshot, names)
             after = known_after(known, result.snapshot, result.read_at)
         self._keep_missing(result, detected)
+        if known is not None and known.state is State.HELD and after.ended_on is None:
+            return after, (*detected.events, alive_again(known, names))
         return after, detected.events
 
     def _keep_missing(self, result: Result, detected: Detected) -> None:

@@ -122,7 +122,10 @@ def renewal_unclear(names: dict[str, Any], *candidates: str) -> e.SubscriptionRe
         **kept,
         subscription_id=names["subscription_id"],
         subscription_name=names["subscription_name"],
-        candidates=candidates,
+        candidates=tuple(
+            e.RenewalCandidate(subscription_id=each, subscription_name=f"Office {each}", evidence=("same company",))
+            for each in candidates
+        ),
     )
 
 

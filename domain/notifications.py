@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "drift": "The PSA has other units than we left there.",
     "unlinked_found": "A poll found resources that are linked to nothing.",
     "renewal_unclear": "A subscription ended and several could be its renewal.",
+    "agreement_unclear": "An agreement with relations ended and several could continue it.",
     "poll_failed": "A marketplace connection cannot be polled.",
     "catalogue_failed": "A PSA connection cannot be read.",
     "quota_low": "A poll put subscriptions off to stay within the call budget.",

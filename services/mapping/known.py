@@ -1,6 +1,7 @@
 """The rows of mapping -> what a decision looks at: a few set-based reads, however many wishes there are."""
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -13,6 +14,7 @@ _RESOURCE = """r.connection_id, r.company_id, r.company_name, r.subscription_id,
                r.resource_name, r.counted, r.usage_based, r.gone"""
 _PRODUCT = """p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
               p.psa_product_id, p.psa_product_name"""
+_AGREEMENT = "a.active, a.recurring, a.start_date, a.end_date, a.gone AS agreement_gone"
 _RELATIONS = f"""
 SELECT l.relation_id, l.stream_version, l.live, {_RESOURCE}, {_PRODUCT}
 FROM mapping.relations l
@@ -99,6 +101,45 @@ def resources_of(
     return [_resource(row) for row in rows]
 
 
+def on_ended_agreements(connection: Connection, msp_id: MspId, today: date) -> Sequence[Row[Any]]:
+    """The rows of the live relations on agreements that cannot be billed any more, each with its agreement."""
+    return connection.execute(
+        text(
+            f"""SELECT l.relation_id, {_RESOURCE}, {_PRODUCT}, {_AGREEMENT}
+            FROM mapping.relations l
+            JOIN mapping.resources r USING (msp_id, resource_key)
+            JOIN mapping.psa_products p USING (msp_id, psa_connection_id, psa_product_id)
+            JOIN mapping.psa_agreements a USING (msp_id, psa_connection_id, psa_agreement_id)
+            WHERE l.msp_id = :msp_id AND l.live AND (a.gone OR NOT a.active OR a.end_date < :today)
+            ORDER BY p.psa_connection_id, p.psa_agreement_id, l.resource_key"""
+        ),
+        {"msp_id": msp_id, "today": today},
+    ).all()
+
+
+def products_of_customers(
+    connection: Connection, msp_id: MspId, customers: Iterable[tuple[str, str]]
+) -> Sequence[Row[Any]]:
+    """The rows of all products of PSA customers, each with its agreement."""
+    ids = sorted(customers)
+    return connection.execute(
+        text(
+            f"""SELECT {_PRODUCT}, p.active AS product_active, p.gone AS product_gone, NULL AS customer_gone, {_AGREEMENT}
+            FROM mapping.psa_products p
+            JOIN mapping.psa_agreements a USING (msp_id, psa_connection_id, psa_agreement_id)
+            WHERE p.msp_id = :msp_id AND (p.psa_connection_id, p.psa_customer_id) IN (
+                SELECT * FROM unnest(CAST(:connections AS text[]), CAST(:customers AS text[])))
+            ORDER BY p.psa_connection_id, p.psa_agreement_id, p.psa_product_id"""
+        ),
+        {"msp_id": msp_id, "connections": [c for c, _ in ids], "customers": [c for _, c in ids]},
+    ).all()
+
+
+def agreement(row: Row[Any]) -> Agreement:
+    """The agreement in a row."""
+    return Agreement(row.active, row.recurring, row.start_date, row.end_date, row.agreement_gone)
+
+
 def stream_versions(connection: Connection, msp_id: MspId, resource_keys: Iterable[str]) -> dict[str, int]:
     """The newest version of each relation stream that has events, by resource key."""
     rows = connection.execute(
@@ -142,7 +183,7 @@ def _products(connection: Connection, msp_id: MspId, ids: list[ProductId]) -> di
     rows = connection.execute(
         text(
             f"""SELECT {_PRODUCT}, p.active AS product_active, p.gone AS product_gone, c.gone AS customer_gone,
-                       a.active, a.recurring, a.start_date, a.end_date, a.gone
+                       {_AGREEMENT}
             FROM mapping.psa_products p
             LEFT JOIN mapping.psa_agreements a USING (msp_id, psa_connection_id, psa_agreement_id)
             LEFT JOIN mapping.psa_customers c USING (msp_id, psa_connection_id, psa_customer_id)
@@ -152,11 +193,10 @@ def _products(connection: Connection, msp_id: MspId, ids: list[ProductId]) -> di
         ),
         {"msp_id": msp_id, "connections": [c for c, _ in ids], "products": [p for _, p in ids]},
     )
-    return {(row.psa_connection_id, row.psa_product_id): _product(row) for row in rows}
+    return {(row.psa_connection_id, row.psa_product_id): product(row) for row in rows}
 
 
-def _product(row: Row[Any]) -> Product:
-    agreement = None
-    if row.active is not None:
-        agreement = Agreement(row.active, row.recurring, row.start_date, row.end_date, row.gone)
-    return Product(psa(row), row.product_active, row.product_gone, agreement, bool(row.customer_gone))
+def product(row: Row[Any]) -> Product:
+    """A row with all names, product_active, product_gone, customer_gone and the agreement, as a product."""
+    of = None if row.active is None else agreement(row)
+    return Product(psa(row), row.product_active, row.product_gone, of, bool(row.customer_gone))

@@ -1,4 +1,4 @@
-"""Events of ODIN and the PSA -> what can be linked; a renewal -> relations that follow it."""
+"""Events of ODIN and the PSA -> what can be linked; a renewal, or an agreement that ended -> relations that follow it."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -22,10 +22,11 @@ from domain.events import (
 )
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId
+from plumbing import setup
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
 from plumbing.upsert import upsert
-from services.mapping import known, record, tables
+from services.mapping import known, moving, record, tables
 from services.mapping.decide_relation import Relation
 from services.mapping.follow_renewal import Move, follow_renewal
 
@@ -44,12 +45,13 @@ TYPES = tuple(
         PsaRecordGone,
     )
 )
+_PSA_EVENTS = PsaAgreementObserved | PsaProductObserved | PsaRecordGone
 _RESOURCE_EVENTS = ResourceDiscovered | ResourceCountChanged | ResourceRenamed | ResourceDisappeared
 Row = dict[str, Any]
 
 
 def reactor(clock: Clock) -> Reactor:
-    """The consumer that keeps mapping's rows and lets relations follow renewals."""
+    """The consumer that keeps mapping's rows and lets relations follow renewals and agreements."""
 
     def react(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
         known.lock(connection, msp_id)
@@ -58,6 +60,11 @@ def reactor(clock: Clock) -> Reactor:
         for envelope in envelopes:
             if isinstance(envelope.event, SubscriptionRenewed):
                 _follow(connection, msp_id, envelope, envelope.event, clock.now())
+        seen = [envelope for envelope in envelopes if isinstance(envelope.event, _PSA_EVENTS)]
+        if seen:
+            today = clock.today(setup.msp(connection, msp_id).time_zone)
+            cause = record.Cause(seen[-1].correlation_id, "", seen[-1].position)
+            moving.look(connection, msp_id, today, clock.now(), cause)
 
     return Reactor("mapping.relations", "mapping", TYPES, react, batch=2_000)
 

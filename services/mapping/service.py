@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from domain.keys import MspId
+from domain.keys import MspId, PsaAgreementId
 from plumbing import topology
 from plumbing.answering import rpc
 from plumbing.catch_up import catch_up, sweep
@@ -12,7 +12,7 @@ from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
-from services.mapping import operations
+from services.mapping import moving, operations
 from services.mapping.reactor import TYPES, reactor
 from services.mapping.wishes import Refused, ids_of, parse_ask, parse_reason, parse_relation_ids, parse_wishes
 
@@ -33,8 +33,9 @@ class Service:
 
     @sweeping
     def sweep(self) -> None:
-        """Looks for bells that were lost, and drops old answers."""
+        """Looks for bells that were lost and for agreements that ended with the day, and drops old answers."""
         sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
+        moving.look_daily(self.house.engine, self.house.clock)
         operations.forget_old(self.house.engine, self.house.clock)
 
     @rpc
@@ -61,6 +62,26 @@ class Service:
             return operations.clear_relations(self.house.engine, self.house.clock, ask, ids, why)
 
         return _or_refusal(operation_id, relation_ids, answer)
+
+    @rpc
+    def answer_move(
+        self,
+        msp_id: str,
+        psa_connection_id: str,
+        psa_agreement_id: str,
+        moved_to: str | None,
+        reason: str,
+        operation_id: str,
+        actor: str,
+    ) -> dict[str, Any]:
+        """{"refusal"}: where the relations of an ended agreement go. moved_to None: they stay."""
+        house, to = self.house, PsaAgreementId(moved_to) if moved_to else None
+        try:
+            ask, why = parse_ask(msp_id, operation_id, actor), parse_reason(reason)
+            moving.answer_move(house.engine, house.clock, ask, (psa_connection_id, psa_agreement_id), to, why)
+        except Refused as refused:
+            return {"refusal": asdict(refused.refusal)}
+        return {"refusal": None}
 
 
 def _or_refusal(operation_id: str, rows: object, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -86,6 +86,25 @@ relations = Table(
     Column("stream_version", BigInteger, nullable=False),
 )
 
+# What was told of agreements that ended, and what became of it. state: open, moved, stays or closed; told: a print of the question.
+agreement_moves = Table(
+    "agreement_moves",
+    METADATA,
+    _key("msp_id"),
+    _key("psa_connection_id"),
+    _key("psa_agreement_id"),
+    _text("psa_agreement_name"),
+    _text("psa_customer_id"),
+    _text("psa_customer_name"),
+    _text("state"),
+    _text("told"),
+    Column("moved_to", Text),
+    Column("stream_version", BigInteger, nullable=False),
+)
+
+# The billing day on which the MSP's agreements were last looked at: they end by the day, not by an event.
+move_looks = Table("move_looks", METADATA, _key("msp_id"), Column("looked_on", Date, nullable=False))
+
 operations = Table(
     "operations",
     METADATA,

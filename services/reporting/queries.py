@@ -72,6 +72,7 @@ __all__ = [
     "position_at_end_of",
     "pulse",
     "put_off",
+    "question_of",
     "read_checklist",
     "read_groups",
     "read_page",
@@ -89,6 +90,19 @@ def relations_of(connection: Connection, msp_id: MspId) -> list[dict[str, str]]:
 def open_failures_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:
     """What is stuck for the MSP: open and parked failures, the oldest last. request_id is null for polls and readings."""
     return _all(connection, msp_id, "failures", {"state": {"in": ["open", "parked"]}})
+
+
+def question_of(connection: Connection, msp_id: MspId, question_id: str) -> dict[str, Any] | None:
+    """A question with its candidates, each {id, name, evidence}, as they were told; None when there is none of this id."""
+    row = connection.execute(
+        text(
+            """SELECT question_id, kind, connection_id, subject_id, subject_name, customer_name, state, candidates
+               FROM reporting.questions WHERE msp_id = :msp_id AND question_id = :question_id
+               AND generation = (SELECT reporting.living_generation('questions', :msp_id))"""
+        ),
+        {"msp_id": msp_id, "question_id": question_id},
+    ).first()
+    return dict(row._mapping) if row else None
 
 
 def _all(

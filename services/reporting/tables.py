@@ -351,6 +351,16 @@ found_resources = _read_model(
     Column("position", BigInteger, nullable=False),
     *_texts("about"),
 )
+questions = _read_model(
+    "questions",
+    ("question_id",),
+    *_texts("question_id", "kind", "connection_id", "customer_id", "customer_name", "subject_id", "subject_name"),
+    Column("candidates", JSONB, nullable=False),
+    *_texts("state"),
+    _moment("asked_at", required=True),
+    _moment("settled_at"),
+    *_optional("settled_by", "answer_id", "answer_name", "reason"),
+)
 # No read models: what a replay must not touch.
 read_marks = Table(
     "read_marks",

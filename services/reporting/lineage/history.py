@@ -16,6 +16,7 @@ from domain.events import (
     ResourceDisappeared,
     ResourceDiscovered,
     ResourceRenamed,
+    SubscriptionRenewalSettled,
     SubscriptionRenewalUnclear,
     SubscriptionRenewed,
 )
@@ -44,6 +45,7 @@ _TYPES = (
     RelationCleared.type,
     SubscriptionRenewed.type,
     SubscriptionRenewalUnclear.type,
+    SubscriptionRenewalSettled.type,
 )
 # What happened to a product while the resource fed it; its links stand in the streams of the resources.
 _ADJUSTMENTS = tuple(name for name in OF_PRODUCT if name not in (RelationSet.type, RelationCleared.type))

@@ -92,6 +92,10 @@ def _of_resources(event: e.Event, on: str, _by: str) -> Told | None:
         case e.SubscriptionRenewalUnclear():
             text = f"Subscription {event.subscription_id} had ended {on}, and which one continues it was unclear."
             return Told("renewal_unclear", text)
+        case e.SubscriptionRenewalSettled():
+            what = f"subscription {event.continued_by} continues it" if event.continued_by else "nothing continues it"
+            text = f"What became of subscription {event.subscription_id} was settled {on}: {what} ({event.reason})."
+            return Told("renewal_settled", text)
     return None
 
 

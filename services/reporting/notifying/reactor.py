@@ -15,6 +15,7 @@ from services.reporting.projections.notifications import NOTIFICATIONS
 TYPES = (
     "AdjustmentFailed",
     "AdjustmentParked",
+    "AgreementMoveUnclear",
     "CatalogueReadFailed",
     "CloseDue",
     "ConsumerResumed",

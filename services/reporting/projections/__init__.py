@@ -10,6 +10,7 @@ from services.reporting.projections.failures import FAILURES
 from services.reporting.projections.ledger import LEDGER
 from services.reporting.projections.notifications import NOTIFICATIONS
 from services.reporting.projections.psa import PSA
+from services.reporting.projections.questions import QUESTIONS
 from services.reporting.projections.readings import READINGS
 from services.reporting.projections.relations import RELATIONS
 from services.reporting.projections.resources import RESOURCES
@@ -29,6 +30,7 @@ READ_MODELS: dict[str, ReadModel] = {
         DAYS,
         PSA,
         RELATIONS,
+        QUESTIONS,
         READINGS,
         CALLS,
         CLOSE,

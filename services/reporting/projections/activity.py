@@ -15,6 +15,8 @@ ACTIVITY = ReadModel(
         "NotificationRuleRemoved",
         "RelationSet",
         "RelationCleared",
+        "SubscriptionRenewalSettled",
+        "AgreementMoveSettled",
         "AdjustmentPosted",
         "AdjustmentParked",
         "AdjustmentReleased",

@@ -4,6 +4,7 @@ WITH acts AS (
     SELECT position, type, payload, occurred_at, actor, recorded_by, correlation_id,
         CASE
             WHEN type LIKE 'Relation%' THEN 'relation'
+            WHEN type IN ('SubscriptionRenewalSettled', 'AgreementMoveSettled') THEN 'question'
             WHEN type LIKE 'Adjustment%' THEN 'adjustment'
             WHEN type LIKE 'Close%' THEN 'close'
             WHEN type LIKE 'NotificationRule%' THEN 'notification_rule'
@@ -19,6 +20,7 @@ INSERT INTO reporting.activity ({activity.columns})
 SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = recorded_by THEN 'service' WHEN actor LIKE 'api key %' THEN 'api_key' ELSE 'person' END,
     recorded_by,
     CASE type
+        WHEN 'SubscriptionRenewalSettled' THEN 'renewal_settled' WHEN 'AgreementMoveSettled' THEN 'agreement_move_settled'
         WHEN 'RelationSet' THEN 'relation_set' WHEN 'RelationCleared' THEN 'relation_cleared'
         WHEN 'AdjustmentPosted' THEN 'adjustment_posted' WHEN 'AdjustmentParked' THEN 'adjustment_parked'
         WHEN 'AdjustmentReleased' THEN 'adjustment_released' WHEN 'AdjustmentRetried' THEN 'adjustment_retried'
@@ -38,12 +40,16 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'connection' THEN coalesce(payload ->> 'connection_id', payload ->> 'place_id') WHEN 'policy' THEN payload ->> 'policy'
         WHEN 'notification_rule' THEN coalesce(payload ->> 'rule_id', payload ->> 'place_id')
         WHEN 'user' THEN payload ->> 'user_id' WHEN 'api_key' THEN payload ->> 'key_id'
+        WHEN 'question' THEN CASE WHEN type = 'AgreementMoveSettled'
+            THEN 'agreement/' || reporting.key_part(payload ->> 'psa_connection_id') || '/' || reporting.key_part(payload ->> 'psa_agreement_id')
+            ELSE 'renewal/' || reporting.key_part(payload ->> 'connection_id') || '/' || reporting.key_part(payload ->> 'subscription_id') END
         WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
         WHEN 'notification_rule' THEN coalesce(trim((payload ->> 'channel') || ' ' || (payload ->> 'target')), payload ->> 'kind')
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
         WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
         WHEN 'posting' THEN 'posting'
+        WHEN 'question' THEN coalesce(payload ->> 'subscription_name', payload ->> 'psa_agreement_name')
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN object_kind = 'relation' THEN (
@@ -70,6 +76,8 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN object_kind = 'close' THEN jsonb_build_array(jsonb_build_object('field', 'state',
             'before', CASE type WHEN 'CloseSignedOff' THEN 'open' WHEN 'CloseInvoiced' THEN 'signed_off' END,
             'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
+        WHEN object_kind = 'question' THEN jsonb_build_array(jsonb_build_object('field', 'continued_by', 'before', NULL,
+            'after', coalesce(payload ->> 'continued_by_name', payload ->> 'moved_to_name')))
         WHEN object_kind = 'posting' THEN jsonb_build_array(jsonb_build_object('field', 'posting',
             'before', CASE type WHEN 'PostingPaused' THEN 'running' ELSE 'paused' END,
             'after', CASE type WHEN 'PostingPaused' THEN 'paused' ELSE 'running' END))

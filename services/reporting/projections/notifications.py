@@ -14,6 +14,7 @@ NOTIFICATIONS = ReadModel(
         "AdjustmentRequested",
         "AdjustmentRetried",
         "AdjustmentSuperseded",
+        "AgreementMoveUnclear",
         "CatalogueRead",
         "CatalogueReadFailed",
         "CloseDue",

@@ -164,8 +164,16 @@ INSERT INTO reporting.notifications ({notifications.columns})
 SELECT :msp_id, :generation, position, 'renewal_unclear', occurred_at, 'action', 'renewal_unclear',
     (payload ->> 'subscription_name') || ' of ' || (payload ->> 'company_name'), 1,
     'it ended, and ' || jsonb_array_length(payload -> 'candidates') || ' subscriptions could be its renewal', NULL,
-    'subscriptions', 'subscription_id', payload ->> 'subscription_id'
+    'questions', 'subject_id', payload ->> 'subscription_id'
 FROM ({events}) e WHERE type = 'SubscriptionRenewalUnclear';
+
+INSERT INTO reporting.notifications ({notifications.columns})
+SELECT :msp_id, :generation, position, 'agreement_unclear', occurred_at, 'action', 'agreement_unclear',
+    (payload ->> 'psa_agreement_name') || ' of ' || (payload ->> 'psa_customer_name'), 1,
+    'it ended with ' || (payload ->> 'relations') || ' relations on it, and '
+        || jsonb_array_length(payload -> 'candidates') || ' agreements could continue it', NULL,
+    'questions', 'subject_id', payload ->> 'psa_agreement_id'
+FROM ({events}) e WHERE type = 'AgreementMoveUnclear';
 
 -- What the house told of its own work. Each event tells something new: whoever appends it knows what was told before.
 WITH words (consumer, what, report, model) AS (VALUES
@@ -177,6 +185,7 @@ WITH words (consumer, what, report, model) AS (VALUES
     ('reporting.counts', 'The history of counts', 'counts', 'counts'),
     ('reporting.ledger', 'The reports Drift and Ledger', 'drift', 'ledger'),
     ('reporting.activity', 'The report of activities', 'activities', 'activity'),
+    ('reporting.questions', 'The report of questions', 'questions', 'questions'),
     ('reporting.days', 'The report of days', 'days', 'days'),
     ('reporting.calls', 'The calls to outside APIs', 'api_calls', 'calls'),
     ('reporting.close', 'What was decided at closes', 'close_acts', 'close'),

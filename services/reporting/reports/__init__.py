@@ -15,6 +15,7 @@ from services.reporting.reports.held import HELD
 from services.reporting.reports.ledger import LEDGER
 from services.reporting.reports.notifications import DELIVERIES, NOTIFICATIONS, RULES
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
+from services.reporting.reports.questions import QUESTIONS
 from services.reporting.reports.relations import RELATIONS
 
 REPORTS: dict[str, Report] = {
@@ -28,6 +29,7 @@ REPORTS: dict[str, Report] = {
         FAILURES,
         HELD,
         RELATIONS,
+        QUESTIONS,
         PSA_CUSTOMERS,
         PSA_AGREEMENTS,
         PSA_PRODUCTS,

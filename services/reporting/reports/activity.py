@@ -22,7 +22,8 @@ ACTIVITY = Report(
             activity,
             "action",
             Kind.ID,
-            "relation_set, relation_cleared, policy_changed, connection_saved, msp_added, adjustment_posted, "
+            "relation_set, relation_cleared, renewal_settled, agreement_move_settled, policy_changed, "
+            "connection_saved, msp_added, adjustment_posted, "
             "adjustment_parked, adjustment_released, adjustment_retried, close_check_accepted, close_signed_off, "
             "close_reopened, close_invoiced, posting_paused, posting_resumed, notification_rule_saved, "
             "notification_rule_removed, user_role_set, user_disabled, user_codes_reset, api_key_made or "
@@ -32,13 +33,13 @@ ACTIVITY = Report(
             activity,
             "object_kind",
             Kind.ID,
-            "relation, adjustment, policy, connection, notification_rule, close, posting, user, api_key or msp.",
+            "relation, question, adjustment, policy, connection, notification_rule, close, posting, user, api_key or msp.",
         ),
         of(
             activity,
             "object_id",
             Kind.ID,
-            "Which one: resource key, request, policy, connection, rule, PSA connection and month, user, key or MSP.",
+            "Which one: resource key, question, request, policy, connection, rule, PSA connection and month, user, key or MSP.",
         ),
         of(activity, "object_label", Kind.TEXT, "What it is called."),
         Column(

@@ -51,7 +51,8 @@ NOTIFICATIONS = Report(
             notifications,
             "kind",
             Kind.ID,
-            "failed, held, plan_refused, drift, unlinked_found, renewal_unclear, poll_failed, catalogue_failed, quota_low, "
+            "failed, held, plan_refused, drift, unlinked_found, renewal_unclear, agreement_unclear, poll_failed, "
+            "catalogue_failed, quota_low, "
             "poll_late, close_red, consumer_stopped or consumer_resumed.",
         ),
         of(notifications, "fold_key", Kind.ID, "The same for equal ones, such as failed/unreachable."),

@@ -129,6 +129,41 @@ def renewal_unclear(names: dict[str, Any], *candidates: str) -> e.SubscriptionRe
     )
 
 
+def renewal_settled(names: dict[str, Any], continued_by: str | None) -> e.SubscriptionRenewalSettled:
+    kept = ("connection_id", "company_id", "company_name", "subscription_id", "subscription_name")
+    return e.SubscriptionRenewalSettled(
+        **{name: names[name] for name in kept},
+        continued_by=continued_by,
+        continued_by_name=continued_by and f"Office {continued_by}",
+        reason="I rang them",
+    )
+
+
+def move_unclear(to: dict[str, Any], *candidates: str, relations: int = 2) -> e.AgreementMoveUnclear:
+    return e.AgreementMoveUnclear(
+        **_of_agreement(to),
+        relations=relations,
+        candidates=tuple(
+            e.AgreementCandidate(
+                psa_agreement_id=each, psa_agreement_name=f"Agreement {each}", evidence=("same customer",)
+            )
+            for each in candidates
+        ),
+    )
+
+
+def move_settled(to: dict[str, Any], moved_to: str | None) -> e.AgreementMoveSettled:
+    name = moved_to and f"Agreement {moved_to}"
+    return e.AgreementMoveSettled(
+        **_of_agreement(to), moved_to=moved_to, moved_to_name=name, relations=2, reason="a new year"
+    )
+
+
+def _of_agreement(to: dict[str, Any]) -> dict[str, Any]:
+    kept = ("psa_connection_id", "psa_customer_id", "psa_customer_name", "psa_agreement_id", "psa_agreement_name")
+    return {name: to[name] for name in kept}
+
+
 def linked(
     names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1", since: str | None = None
 ) -> e.RelationSet:

@@ -251,6 +251,29 @@ def test_a_side_was_read_when_a_whole_poll_or_any_word_of_the_psa_said_so(engine
     }
 
 
+def test_a_question_stands_open_until_it_is_settled_and_may_be_asked_again(engine: Engine, msp_id: MspId) -> None:
+    after(engine, msp_id, h.renewal_unclear(A, "8", "9"), h.move_settled(P, "8"))
+    row = the_row(engine, "questions", msp_id)
+    assert (row["kind"], row["subject_id"], row["state"]) == ("renewal", A["subscription_id"], "open")
+    assert row["candidates"][1] == {"id": "9", "name": "Office 9", "evidence": ["same company"]}
+
+    after(engine, msp_id, h.renewal_settled(A, "8"), h.renewal_settled(A, None))
+    row = the_row(engine, "questions", msp_id)
+    assert (row["state"], row["answer_id"], row["answer_name"]) == ("settled", "8", "Office 8")
+    assert row["reason"] == "I rang them"
+
+    after(engine, msp_id, h.renewal_unclear(A, "9"))
+    row = the_row(engine, "questions", msp_id)
+    assert (row["state"], row["settled_at"], len(row["candidates"])) == ("open", None, 1)
+
+
+def test_a_question_about_an_agreement_names_its_customer_and_candidates(engine: Engine, msp_id: MspId) -> None:
+    after(engine, msp_id, h.move_unclear(P, "8", "9"), h.move_settled(P, "9"))
+    row = the_row(engine, "questions", msp_id)
+    assert (row["kind"], row["customer_name"]) == ("agreement", P["psa_customer_name"])
+    assert (row["state"], row["answer_id"]) == ("settled", "9")
+
+
 def test_one_msp_leaves_the_rows_of_another_alone(engine: Engine, msp_id: MspId) -> None:
     other = add_msp(engine, "other")
     after(engine, other, h.discovered(A, "7"))
@@ -299,6 +322,9 @@ HAPPENINGS = st.one_of(
     st.builds(h.refused, RESOURCES, PRODUCTS),
     st.builds(h.poll_completed, st.integers(0, 1)),
     st.builds(h.renewal_unclear, RESOURCES, st.just("2")),
+    st.builds(h.renewal_settled, RESOURCES, st.sampled_from([None, "2"])),
+    st.builds(h.move_unclear, PRODUCTS, st.just("8"), relations=st.integers(1, 3)),
+    st.builds(h.move_settled, PRODUCTS, st.sampled_from([None, "8"])),
     st.sampled_from([h.rule_saved(), h.rule_removed(), h.posting_paused(), h.posting_resumed()]),
     st.builds(
         h.consumer_stopped, st.sampled_from(["reporting.resources", "requests", "of.tomorrow"]), st.integers(0, 9)

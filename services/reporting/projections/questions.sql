@@ -1,5 +1,5 @@
--- The newest word on each subject stands. A question that is settled keeps what was asked; what was settled without a question
--- leaves no row.
+-- The newest question on each subject stands, with the first word that settled it; what was settled without a question leaves
+-- no row.
 WITH told AS MATERIALIZED (
     SELECT position, occurred_at, actor, payload,
         CASE WHEN type LIKE 'Subscription%' THEN 'renewal' ELSE 'agreement' END AS kind,
@@ -11,9 +11,11 @@ WITH told AS MATERIALIZED (
 words AS (
     SELECT *, kind || '/' || reporting.key_part(connection_id) || '/' || reporting.key_part(subject_id) AS question_id FROM told
 ),
+asked AS (SELECT question_id, max(position) FILTER (WHERE asks) AS asked FROM words GROUP BY question_id),
 newest AS (
-    SELECT question_id, max(position) FILTER (WHERE asks) AS asked, max(position) FILTER (WHERE NOT asks) AS settled
-    FROM words GROUP BY question_id
+    SELECT a.question_id, a.asked, min(w.position) AS settled
+    FROM asked a LEFT JOIN words w ON w.question_id = a.question_id AND NOT w.asks AND w.position > coalesce(a.asked, 0)
+    GROUP BY a.question_id, a.asked
 ),
 answered AS (
     UPDATE reporting.questions q
@@ -35,5 +37,5 @@ SELECT :msp_id, :generation, n.question_id, a.kind, a.connection_id,
     CASE WHEN s.position IS NULL THEN 'open' ELSE 'settled' END, a.occurred_at, s.occurred_at, s.actor,
     coalesce(s.payload ->> 'continued_by', s.payload ->> 'moved_to'),
     coalesce(s.payload ->> 'continued_by_name', s.payload ->> 'moved_to_name'), s.payload ->> 'reason'
-FROM newest n JOIN words a ON a.position = n.asked LEFT JOIN words s ON s.position = n.settled AND s.position > a.position
+FROM newest n JOIN words a ON a.position = n.asked LEFT JOIN words s ON s.position = n.settled
 {questions.upsert}

@@ -5,6 +5,7 @@ from functools import partial
 from uuid import uuid4
 
 import click
+from sqlalchemy import text
 
 from deploy.cli.doctor import doctor
 from deploy.cli.export import export
@@ -59,6 +60,21 @@ def msp_add(house: Installation, msp_id: str, name: str, time_zone: str) -> None
         f"MSP {msp_id} added. Next: trueup user add {msp_id} --help, and "
         f"trueup connection set {msp_id} odin --kind odin --help"
     )
+
+
+@msp.command("list")
+@click.pass_obj
+@told
+def msp_list(house: Installation) -> None:
+    """List the MSPs of this installation."""
+    with house.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT msp_id, name, time_zone, added_at FROM setup.msps ORDER BY msp_id")
+        ).all()
+    for row in rows:
+        click.echo(f"{row.msp_id:<20} {row.name:<30} {row.time_zone:<20} since {row.added_at:%Y-%m-%d}")
+    if not rows:
+        click.echo("There is no MSP yet: trueup msp add --help")
 
 
 @main.group()

@@ -4,6 +4,8 @@ A process that dies is started again within seconds; one that dies again and aga
 than 8 seconds apart: a service that waits for its database must be back soon after it."""
 
 import logging
+import os
+import shutil
 import signal
 import sys
 import threading
@@ -24,6 +26,9 @@ LONGEST_PAUSE = 8.0
 # Who lived this long was healthy: its next death is met at once again.
 HEALTHY_SECONDS = 60.0
 LOOK_SECONDS = 0.25
+# Of each log the newest so many bytes and as many before them are kept.
+LARGEST_LOG = 50_000_000
+LOGS_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 OwnServer = EmbeddedPostgres | PrivateRabbitmq | RabbitmqContainer
@@ -51,9 +56,14 @@ class Supervisor:
         watched = [Watched(part) for part in self.folder.parts()]
         for server in own_servers(self.folder).values():
             threading.Thread(target=self._keep, args=(server,), daemon=True).start()
+        logs_at = 0.0
         while not self.stopping.wait(LOOK_SECONDS):
             for each in watched:
                 self.look_at(each, time.monotonic())
+            if time.monotonic() >= logs_at:
+                for each in watched:
+                    turn(self.folder.log(each.part.name))
+                logs_at = time.monotonic() + LOGS_SECONDS
         stop_parts(self.folder, [each.part for each in watched])
 
     def look_at(self, each: Watched, now: float) -> None:
@@ -81,6 +91,14 @@ class Supervisor:
                     server.start()
             except ServerError as error:
                 log.error("server does not start", extra={"reason": str(error)})
+
+
+def turn(log_file: Path, largest: int = LARGEST_LOG) -> None:
+    """Moves what a large log holds to <name>.log.1, in place of what was there, and empties it. The process goes on writing to
+    the same open file; a line that it writes in between may be lost."""
+    if log_file.exists() and log_file.stat().st_size > largest:
+        shutil.copyfile(log_file, log_file.with_name(log_file.name + ".1"))
+        os.truncate(log_file, 0)
 
 
 def own_servers(folder: Folder) -> dict[str, OwnServer]:

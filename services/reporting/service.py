@@ -13,7 +13,7 @@ from plumbing.house import House, HouseProvider
 from plumbing.resealing import OpensSecrets
 from plumbing.sweeping import sweeping
 from plumbing.together import catch_up_together
-from services.reporting.notifying import digests
+from services.reporting.notifying import deliveries, digests
 from services.reporting.notifying.by_hand import resend, try_rule
 from services.reporting.notifying.reactor import reactor
 from services.reporting.notifying.sending import Sender
@@ -50,12 +50,14 @@ class Service(OpensSecrets):
     @sweeping
     def look(self) -> None:
         """Catches up wherever a bell was lost, puts the digests of the day on their way, and tells what should have happened
-        by now."""
+        by now; drops old deliveries."""
         sweep(self.house.engine, _consumers(self.house), self.house.clock)
         digests.put_due(self.house.engine, self.house.clock)
         drop_unused(self.house.engine, self.house.clock)
         tell_late_polls(self.house.engine, self.house.clock)
         tell_closes_due(self.house.engine, self.house.clock)
+        with self.house.engine.begin() as connection:
+            deliveries.forget_old(connection, self.house.clock.now())
 
     @delivering
     def deliver(self) -> None:

@@ -74,7 +74,9 @@ def test_an_msp_its_connection_and_its_policy_are_set_up_as_events_and_no_secret
         (tmp_path / name).write_text(f"canary-{name}\n")
 
     # when
+    before = trueup("msp", "list")
     added = trueup("msp", "add", "acme", "--name", "Acme MSP", "--time-zone", "Europe/Berlin")
+    listed = trueup("msp", "list")
     given = ["--set", "gateway_url=https://api.example/marketplace/na/", "--set", "user=api@acme.example"]
     secrets = [f"--secret-file={name}={tmp_path / name}" for name in ("password", "secret")]
     saved = trueup("connection", "set", "acme", "odin", "--kind", "odin", *given, *secrets)
@@ -82,8 +84,10 @@ def test_an_msp_its_connection_and_its_policy_are_set_up_as_events_and_no_secret
     policy = trueup("policy", "acme", "decrease_effective", "today")
 
     # then
-    for outcome in (added, saved, changed, policy):
+    for outcome in (before, added, listed, saved, changed, policy):
         assert outcome.returncode == 0, said(outcome)
+    assert "no MSP yet" in before.stdout
+    assert listed.stdout.split() == ["acme", "Acme", "MSP", "Europe/Berlin", "since", listed.stdout.split()[-1]]
     engine = make_engine(database, "test")
     with engine.connect() as connection:
         row = connection.execute(text("SELECT settings, sealed, version FROM setup.connections")).one()

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from deploy.sandbox.serving import serving
 from deploy.servers.process import began
 from deploy.up.parts import Folder, Part, not_ready
-from deploy.up.supervisor import LONGEST_PAUSE, Supervisor, Watched
+from deploy.up.supervisor import LONGEST_PAUSE, Supervisor, Watched, turn
 from tests.waiting import wait_for
 
 _LIVES = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -124,3 +124,21 @@ def test_what_shall_run_is_readable_for_its_owner_only(tmp_path: Path) -> None:
     # then
     assert (tmp_path / "parts.json").stat().st_mode & 0o077 == 0
     assert folder.parts()[0].environment == {"TRUEUP_PRIVATE_KEY": "secret"}
+
+
+def test_a_large_log_is_kept_once_and_its_process_goes_on_writing_at_its_beginning(tmp_path: Path) -> None:
+    # given
+    log = tmp_path / "poller.log"
+    with log.open("ab", buffering=0) as of_the_process:
+        of_the_process.write(b"old\n" * 30)
+        turn(log, largest=200)
+        assert log.stat().st_size == 120
+
+        # when
+        of_the_process.write(b"more" * 30)
+        turn(log, largest=200)
+        of_the_process.write(b"new\n")
+
+    # then
+    assert log.read_bytes() == b"new\n"
+    assert log.with_name("poller.log.1").read_bytes() == b"old\n" * 30 + b"more" * 30

@@ -19,7 +19,7 @@ from plumbing.catch_up import catch_up
 from plumbing.clock import FrozenClock
 from plumbing.house import House
 from plumbing.secrets import new_key_pair
-from services.reporting.notifying import digests
+from services.reporting.notifying import deliveries, digests
 from services.reporting.notifying.by_hand import resend, try_rule
 from services.reporting.notifying.reactor import reactor
 from services.reporting.notifying.sending import HELD, PAUSES, Sender
@@ -477,3 +477,29 @@ def test_a_test_of_a_rule_is_sent_once_for_each_operation(desk: Desk, hook: Rece
     assert nobody["refusal"]["code"] == "NO_SUCH_RULE"
     (call,) = hook.calls
     assert (call.told["type"], call.is_signed_with(SECRET)) == ("notification.test", True)
+
+
+def test_deliveries_of_long_ago_are_dropped_but_what_waits_and_what_a_rule_told_last_stays(
+    engine: Engine, msp_id: MspId
+) -> None:
+    # given
+    desk = Desk(engine, msp_id)
+    desk.rule(channel="webhook", target="http://127.0.0.1:1/")
+    for request in ("q1", "q2", "q3"):
+        desk.happens(h.requested(A, P, request), h.parked(A, P, request))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE reporting.deliveries SET state = 'sent'"))
+        numbers = list(connection.scalars(text("SELECT number FROM reporting.deliveries ORDER BY number")))
+        connection.execute(
+            text("UPDATE reporting.deliveries SET state = 'waiting' WHERE number = :n"), {"n": numbers[1]}
+        )
+
+    # when
+    with engine.begin() as connection:
+        soon = deliveries.forget_old(connection, NOW + deliveries.KEPT)
+        late = deliveries.forget_old(connection, NOW + deliveries.KEPT + timedelta(seconds=1))
+        left = list(connection.scalars(text("SELECT number FROM reporting.deliveries ORDER BY number")))
+
+    # then
+    assert (soon, late) == (0, 1)
+    assert left == numbers[1:]

@@ -1,6 +1,6 @@
 """What shall be sent -> rows of reporting.deliveries, one for each rule and occasion however often it is put."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +9,9 @@ from sqlalchemy import Connection, Row, text
 from domain.keys import MspId
 from domain.notifications import Rule
 from services.reporting.notifying.messages import Message
+
+KEPT = timedelta(days=90)
+_AT_ONCE = 1_000
 
 
 def put(
@@ -58,3 +61,20 @@ def rules_of(connection: Connection, msp_id: MspId) -> list[Row[Any]]:
         {"msp_id": msp_id},
     )
     return list(found)
+
+
+def forget_old(connection: Connection, now: datetime) -> int:
+    """How many deliveries that came to their end more than 90 days ago were dropped: at most a thousand, so that nobody waits
+    for it. What a rule told last stays, since a digest begins where the one before ended."""
+    gone = connection.execute(
+        text(
+            """DELETE FROM reporting.deliveries WHERE delivery_id IN (
+                SELECT d.delivery_id FROM reporting.deliveries d
+                WHERE d.made_at < :before AND d.state <> 'waiting' AND EXISTS (
+                    SELECT 1 FROM reporting.deliveries newer
+                    WHERE newer.msp_id = d.msp_id AND newer.rule_id = d.rule_id AND newer.number > d.number)
+                LIMIT :most)"""
+        ),
+        {"before": now - KEPT, "most": _AT_ONCE},
+    )
+    return int(gone.rowcount)

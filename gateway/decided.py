@@ -1,5 +1,6 @@
 """What an MSP has decided of its policies, now and in each version -> what is shown of it, with names beside the ids."""
 
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -49,7 +50,7 @@ def history(connection: Connection, msp_id: MspId, most: int) -> list[dict[str, 
         {"msp_id": msp_id, "most": min(most, MOST_VERSIONS) + 1},
     ).all()
     sets = [Policies.of_rows(row.version, row.decided).values for row in rows]
-    changed = [steps(before, after) for after, before in zip(sets, [*sets[1:], {}], strict=True)]
+    changed = [steps(before, after) for after, before in pairwise([*sets, {}])]
     scopes: Values = {step.scope: {} for each in changed for step in each}
     places = dict(_places(connection, msp_id, scopes))
     return [

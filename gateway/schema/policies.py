@@ -80,7 +80,7 @@ DecidedPolicies = made_type(
         "exceptions": graphene.Field(many(PolicyException), description="By company and resource."),
     },
 )
-PolicyChanged = made_type(
+PolicyStep = made_type(
     "PolicyStep",
     "What a version changed of one policy.",
     {
@@ -97,7 +97,7 @@ PolicyVersion = made_type(
         "version": graphene.Int(required=True, description="Which one."),
         "saved_at": DateTime(required=True, description="When it was saved."),
         "saved_by": graphene.String(required=True, description="Who saved it."),
-        "changes": graphene.Field(many(PolicyChanged), description="What it changed."),
+        "changes": graphene.Field(many(PolicyStep), description="What it changed."),
     },
 )
 RuledValue = made_type(

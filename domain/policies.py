@@ -6,6 +6,7 @@ product (a resource id of the marketplace, whoever buys it) or one product of on
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from domain.keys import CompanyId, ResourceId
 
@@ -16,13 +17,15 @@ class BadPolicy(ValueError):
 
 @dataclass(frozen=True)
 class Policy:
-    """One decision of an MSP. values: what it may be; empty: any whole number from `least` to `most` (None: without end)."""
+    """One decision of an MSP. values: what it may be; empty: any whole number from `least` to `most` (None: without end).
+    exceptions: whether a company or a resource may have another value than the MSP."""
 
     default: str
     values: tuple[str, ...]
     help: str
     least: int = 0
     most: int | None = None
+    exceptions: bool = False
 
     def check(self, name: str, value: str) -> str:
         """The value, when the policy may have it; BadPolicy with what is allowed otherwise."""
@@ -36,15 +39,23 @@ class Policy:
 
 
 POLICIES: dict[str, Policy] = {
-    "increase_effective": Policy("today", ("today", "next_period"), "the day from which more units count"),
-    "decrease_effective": Policy("next_period", ("next_period", "today"), "the day from which fewer units count"),
+    "increase_effective": Policy(
+        "today", ("today", "next_period"), "the day from which more units count", exceptions=True
+    ),
+    "decrease_effective": Policy(
+        "next_period", ("next_period", "today"), "the day from which fewer units count", exceptions=True
+    ),
     "posted_period": Policy(
-        "next_unposted", ("next_unposted", "refuse"), "what to do when the day's period is invoiced"
+        "next_unposted", ("next_unposted", "refuse"), "what to do when the day's period is invoiced", exceptions=True
     ),
     "unit_cost": Policy("post", ("post", "report"), "whether a changed cost goes to the PSA or only into the reports"),
     "ended_after_polls": Policy("2", (), "complete polls without a resource until its count is taken as 0", least=1),
-    "largest_change_units": Policy("50", (), "a change of more units waits for a person, unless ...", least=1),
-    "largest_change_percent": Policy("50", (), "... it is at most this share of the units there are", least=1),
+    "largest_change_units": Policy(
+        "50", (), "a change of more units waits for a person, unless ...", least=1, exceptions=True
+    ),
+    "largest_change_percent": Policy(
+        "50", (), "... it is at most this share of the units there are", least=1, exceptions=True
+    ),
     "largest_change_per_hour": Policy(
         "5000", (), "units changed in an hour, summed without sign, before all wait", least=1
     ),
@@ -55,11 +66,16 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def policy_value(name: str, value: str) -> str:
-    """The value for the named policy, checked; BadPolicy."""
+def policy_named(name: str) -> Policy:
+    """The policy; BadPolicy when there is none of that name."""
     if name not in POLICIES:
         raise BadPolicy(f"there is no policy {name!r}; there are {', '.join(POLICIES)}")
-    return POLICIES[name].check(name, value)
+    return POLICIES[name]
+
+
+def policy_value(name: str, value: str) -> str:
+    """The value for the named policy, checked; BadPolicy."""
+    return policy_named(name).check(name, value)
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,10 @@ class Scope:
 
     company_id: CompanyId | None = None
     resource_id: ResourceId | None = None
+
+    def order(self) -> tuple[str, str]:
+        """The whole MSP first, then by id."""
+        return self.company_id or "", self.resource_id or ""
 
 
 WHOLE_MSP = Scope()
@@ -88,13 +108,32 @@ class Policies:
     version: int = 0
     values: Mapping[Scope, Mapping[str, str]] = field(default_factory=dict)
 
+    @classmethod
+    def of_rows(cls, version: int, rows: Iterable[Mapping[str, Any]]) -> Self:
+        """Of {policy, value, company_id, resource_id} each, as rows() shows them."""
+        values: dict[Scope, dict[str, str]] = {}
+        for row in rows:
+            values.setdefault(Scope(row["company_id"], row["resource_id"]), {})[row["policy"]] = row["value"]
+        return cls(version, values)
+
+    def rows(self) -> list[dict[str, str | None]]:
+        """What is decided, in an order of its own: as it is kept and sent."""
+        return [
+            {"policy": name, "value": value, "company_id": scope.company_id, "resource_id": scope.resource_id}
+            for scope in sorted(self.values, key=Scope.order)
+            for name, value in sorted(self.values[scope].items())
+        ]
+
     def decided(self, name: str, company_id: CompanyId, resource_id: ResourceId) -> Decided:
         """What holds for a product of a customer: the most specific decision, a customer's before a product's."""
-        for scope in (Scope(company_id, resource_id), Scope(company_id), Scope(None, resource_id), WHOLE_MSP):
-            value = self.values.get(scope, {}).get(name)
-            if value is not None:
-                return Decided(value, scope)
-        return Decided(POLICIES[name].default, None)
+        return self.applying(name, company_id, resource_id)[0]
+
+    def applying(self, name: str, company_id: CompanyId, resource_id: ResourceId) -> list[Decided]:
+        """All that is decided for a product of a customer, what holds first; the default last."""
+        scopes = (Scope(company_id, resource_id), Scope(company_id), Scope(None, resource_id), WHOLE_MSP)
+        values = ((self.values.get(scope, {}).get(name), scope) for scope in scopes)
+        decided = [Decided(value, scope) for value, scope in values if value is not None]
+        return [*decided, Decided(POLICIES[name].default, None)]
 
     def of_all(self, name: str, fed_by: Iterable[tuple[CompanyId, ResourceId]]) -> set[str]:
         """The values that hold for the resources that feed one PSA product; the MSP's own when none does."""

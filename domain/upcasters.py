@@ -23,6 +23,8 @@ STEPS: dict[tuple[str, int], Step] = {
     # Version 1 knew neither prices nor a first post that waits.
     ("AdjustmentRequested", 1): lambda payload: payload | {"target_unit_price": None, "hold_first": False},
     ("SubscriptionRenewalUnclear", 1): _named_candidates,
+    # Version 1 knew no exceptions, and each policy was saved by itself.
+    ("PolicyChanged", 1): lambda payload: payload | {"company_id": None, "resource_id": None, "policies_version": 0},
 }
 
 

@@ -1,4 +1,4 @@
-"""What a person sets up -> rows in setup.* and events in the MSP's log, in one transaction: MSPs, connections, policies."""
+"""What a person sets up -> rows in setup.* and events in the MSP's log, in one transaction: MSPs and connections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 from sqlalchemy import Connection, Engine, text
 
-from domain.events import ConnectionSaved, MspAdded, PolicyChanged
+from domain.events import ConnectionSaved, MspAdded
 from domain.keys import ConnectionId, MspId
-from domain.policies import policy_value
 from gateway.acts import append_act
 from gateway.draft_connection import ID, Given, drafted
 from gateway.errors import BadSetup, Refusal
@@ -28,7 +27,7 @@ class Upon:
 
 
 class SetUp:
-    """The door through which MSPs, connections and policies come in. actor: on whose behalf."""
+    """The door through which MSPs and connections come in. actor: on whose behalf."""
 
     def __init__(self, engine: Engine, clock: Clock, actor: str) -> None:
         self._engine, self._clock, self._actor = engine, clock, actor
@@ -129,29 +128,6 @@ class SetUp:
             ),
             values,
         )
-
-    def set_policy(self, msp_id: MspId, name: str, value: str) -> None:
-        """Gives a policy of the MSP another value; BadPolicy, BadSetup."""
-        value = policy_value(name, value)
-        with of_msp(self._engine, msp_id).begin() as connection:
-            setup_msp(connection, msp_id)
-            row = connection.execute(
-                text(
-                    "SELECT value, version FROM setup.policies WHERE msp_id = :msp_id AND policy = :policy FOR UPDATE"
-                ),
-                {"msp_id": msp_id, "policy": name},
-            ).first()
-            version = (row.version if row else 0) + 1
-            connection.execute(
-                text(
-                    """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at)
-                       VALUES (:msp_id, :policy, :value, :version, :now) ON CONFLICT (msp_id, policy)
-                       DO UPDATE SET value = excluded.value, version = excluded.version, saved_at = excluded.saved_at"""
-                ),
-                {"msp_id": msp_id, "policy": name, "value": value, "version": version, "now": self._clock.now()},
-            )
-            changed = PolicyChanged(policy=name, previous_value=row.value if row else None, value=value)
-            append_act(connection, msp_id, self._actor, self._clock.now(), f"policy/{name}", version, changed)
 
 
 def setup_msp(connection: Connection, msp_id: MspId) -> setup.Msp:

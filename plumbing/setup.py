@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from domain.keys import ConnectionId, MspId
-from domain.policies import POLICIES, WHOLE_MSP, Policies
+from domain.policies import POLICIES, Policies
 from plumbing.secrets import unseal
 
 DEFAULT_POLL_SECONDS = 300
@@ -102,20 +102,28 @@ def poll_period(connection: OutsideConnection) -> timedelta:
 
 
 def policy(connection: Connection, msp_id: MspId, name: str) -> str:
-    """The value of a policy of the MSP, or its default."""
+    """The value of a policy for the whole MSP, or its default: for a policy that has no exceptions."""
     value = connection.scalar(
-        text("SELECT value FROM setup.policies WHERE msp_id = :msp_id AND policy = :policy"),
+        text(
+            """SELECT value FROM setup.policies
+               WHERE msp_id = :msp_id AND policy = :policy AND company_id IS NULL AND resource_id IS NULL"""
+        ),
         {"msp_id": msp_id, "policy": name},
     )
     return POLICIES[name].default if value is None else str(value)
 
 
 def policies(connection: Connection, msp_id: MspId) -> Policies:
-    """All that the MSP has decided."""
+    """All that the MSP has decided, exceptions too; of policies that there are no more nothing."""
     rows = connection.execute(
-        text("SELECT policy, value FROM setup.policies WHERE msp_id = :msp_id"), {"msp_id": msp_id}
-    )
-    return Policies(0, {WHOLE_MSP: {row.policy: row.value for row in rows}})
+        text(
+            """SELECT v.version, p.policy, p.value, p.company_id, p.resource_id
+               FROM (SELECT coalesce(max(version), 0) AS version FROM setup.policy_versions WHERE msp_id = :msp_id) v
+               LEFT JOIN setup.policies p ON p.msp_id = :msp_id"""
+        ),
+        {"msp_id": msp_id},
+    ).all()
+    return Policies.of_rows(rows[0].version, (dict(row._mapping) for row in rows if row.policy in POLICIES))
 
 
 def _connection(row: Row[Any]) -> OutsideConnection:

@@ -12,12 +12,12 @@ from deploy.cli.export import export
 from deploy.cli.failures import failures
 from deploy.cli.installation import Installation, told
 from deploy.cli.keys import key
+from deploy.cli.policies import policy
 from deploy.cli.relations import relations
 from deploy.cli.replay import replay
 from deploy.cli.users import user
 from deploy.migrate import migrate as migrate_database
 from domain.keys import ConnectionId, MspId
-from domain.policies import POLICIES
 from gateway.connection_kinds import KINDS
 from gateway.connections import Connections
 from gateway.draft_connection import Given
@@ -157,18 +157,6 @@ def connection_test(house: Installation, msp_id: str, connection_id: str) -> Non
 
 @main.command()
 @click.argument("msp_id")
-@click.argument("policy", type=click.Choice(list(POLICIES)))
-@click.argument("value")
-@click.pass_obj
-@told
-def policy(house: Installation, msp_id: str, policy: str, value: str) -> None:
-    """Give a policy of an MSP another value."""
-    house.set_up.set_policy(MspId(msp_id), policy, value)
-    click.echo(f"{policy} is {value} now: {POLICIES[policy].help}.")
-
-
-@main.command()
-@click.argument("msp_id")
 @click.pass_obj
 @told
 def poll(house: Installation, msp_id: str) -> None:
@@ -187,5 +175,5 @@ def catalogue(house: Installation, msp_id: str) -> None:
     click.echo(f"{put} catalogue reads asked for; `trueup doctor` says why if nothing comes.")
 
 
-for command in (user, key, relations, failures, export, replay, doctor):
+for command in (user, key, policy, relations, failures, export, replay, doctor):
     main.add_command(command)

@@ -44,7 +44,7 @@ class Installation:
 
     @property
     def set_up(self) -> SetUp:
-        """The door for MSPs, connections and policies."""
+        """The door for MSPs and connections."""
         return SetUp(self.engine, self.clock, "operator")
 
     def connections(self, msp_id: MspId) -> dict[ConnectionId, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.keys import ConnectionId
+from domain.keys import CompanyId, ConnectionId, ResourceId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,18 @@ class SecretsResealed:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyChanged:
-    """A policy of the MSP got another value. Stream: policy."""
+    """A policy got another value, for the whole MSP or, with company_id or resource_id, as an exception. None as a value: it is
+    not decided there. policies_version: of the MSP's whole set that came with it; 0: sets had no versions yet. Stream:
+    policies; of version 1 policy/<policy>."""
 
     type: ClassVar[str] = "PolicyChanged"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     policy: str
     previous_value: str | None
-    value: str
+    value: str | None
+    company_id: CompanyId | None
+    resource_id: ResourceId | None
+    policies_version: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from graphql import GraphQLSchema, print_schema
 
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
+from gateway.schema.deciding import PolicyMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
 from gateway.schema.mutations import AdjustmentMutations
@@ -25,6 +26,7 @@ class Mutation(
     ConnectionMutations,
     NotificationMutations,
     PausingMutations,
+    PolicyMutations,
     ProfileMutations,
     QuestionMutations,
     SigningInMutations,

@@ -11,6 +11,7 @@ from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.notifying import unread_field
+from gateway.schema.policies import policies_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.questions import question_field
 from gateway.schema.reports import report_field
@@ -35,7 +36,7 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    several = signing_in_fields() | users_fields() | connections_fields() | lineage_fields()
+    several = signing_in_fields() | users_fields() | connections_fields() | policies_fields() | lineage_fields()
     for name, (field, resolver) in several.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

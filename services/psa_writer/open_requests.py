@@ -94,6 +94,29 @@ def due(
     return [_request(row) for row in rows]
 
 
+def to_do(connection: Connection, msp_id: MspId, most: int) -> list[OpenRequest]:
+    """Up to so many requests of the MSP that are still to be taken up, due or not, in the order in which they were made."""
+    rows = connection.execute(
+        text(
+            f"""SELECT {_COLUMNS} FROM psa_writer.requests WHERE msp_id = :msp_id AND state = ANY(:states)
+                ORDER BY position LIMIT :most"""
+        ),
+        {"msp_id": msp_id, "states": list(TO_DO), "most": most},
+    )
+    return [_request(row) for row in rows]
+
+
+def count_to_do(connection: Connection, msp_id: MspId) -> int:
+    """How many there are of these."""
+    return int(
+        connection.scalar(
+            text("SELECT count(*) FROM psa_writer.requests WHERE msp_id = :msp_id AND state = ANY(:states)"),
+            {"msp_id": msp_id, "states": list(TO_DO)},
+        )
+        or 0
+    )
+
+
 def locked(connection: Connection, msp_id: MspId, request_ids: Iterable[str]) -> dict[str, OpenRequest]:
     """The requests as they are now, locked until the caller's transaction ends."""
     rows = connection.execute(

@@ -14,6 +14,7 @@ from services.psa_writer.check_ledger import check_ledger
 from services.psa_writer.decide_post import MoreRows, Plan, Target, decide_post
 from services.psa_writer.hindrance import Hindrance
 from services.psa_writer.open_requests import OpenRequest
+from services.psa_writer.policies_for import bounds, fed_by, post_policies
 from services.psa_writer.preflight import preflight
 from services.psa_writer.psa.port import PsaProduct
 from services.psa_writer.psa.units_on import units_on
@@ -107,19 +108,20 @@ def _plan(
 ) -> Planned | MoreRows | Hindrance:
     product = fresh.products.get(request.psa_product_id)
     agreement = fresh.agreements.get(request.psa_agreement_id)
-    cost = request.wish.target_unit_cost if round_.policies.unit_cost == "post" else None
+    policies = post_policies(round_.decided, fed_by(request.wish))
+    cost = request.wish.target_unit_cost if policies.unit_cost == "post" else None
     stands = preflight(agreement, product, request.psa_agreement_id, cost, today)
     taken = known.taken.get(request.psa_product_id, frozenset())
     as_read = fresh.as_read(request.psa_product_id, known.calibration, taken)  # type: ignore[arg-type]
     if stands is not None or product is None or as_read is None:
         return stands or _UNREADABLE
-    plan = decide_post(as_read, today, Target(request.wish.target_units, cost), round_.policies)
+    plan = decide_post(as_read, today, Target(request.wish.target_units, cost), policies)
     if not isinstance(plan, Plan):
         return plan
     moves = any(change.unit_change for change in plan.changes)
     if moves and not request.released:
         held = _lost(as_read, known.proved.get(request.psa_product_id), today) or check_size(
-            plan, request.wish.target_units, round_.bounds
+            plan, request.wish.target_units, bounds(round_.decided, fed_by(request.wish))
         )
         if held is not None:
             return held
@@ -163,9 +165,10 @@ def _within_the_hour(
 ) -> tuple[list[Planned], list[Hindered]]:
     """Lets out, in order, what still fits into the MSP's units of an hour."""
     fine: list[Planned] = []
+    limits = bounds(round_.decided, ())
     for each in planned:
         more = units_moved(each.plan)
-        full = hour_is_full(moved, more, round_.bounds) if more and not each.request.released else None
+        full = hour_is_full(moved, more, limits) if more and not each.request.released else None
         if full is not None:
             hindered.append(Hindered(each.request, full))
             continue

@@ -33,7 +33,7 @@ from services.psa_writer.open_requests import OpenRequest
 from services.psa_writer.planning import Hindered, Planned, read_and_plan
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.resolving import resolve
-from services.psa_writer.round import Round, post_bounds, post_policies
+from services.psa_writer.round import Round
 from services.psa_writer.sending import mark
 from services.psa_writer.settling import Settlement, append, settle
 from services.psa_writer.standing import Standing
@@ -110,8 +110,8 @@ def _begin(writer: Writer, turn: Lease) -> Round | None:
         if not _may_be_asked(now, outside.version, writer.clock.now()):
             return None
         msp = setup.msp(connection, turn.msp_id)
-        policies, bounds = post_policies(connection, turn.msp_id), post_bounds(connection, turn.msp_id)
-    return Round(writer, msp, outside, now, policies, bounds, writer.open_psa(outside), turn)
+        decided = setup.policies(connection, turn.msp_id)
+    return Round(writer, msp, outside, now, decided, writer.open_psa(outside), turn)
 
 
 def _may_be_asked(now: Standing, version: int, moment: datetime) -> bool:

@@ -15,11 +15,11 @@ from services.psa_writer.check_bounds import Bounds, check_size
 from services.psa_writer.decide_post import Change, MoreRows, Plan, PostPolicies, Target, decide_post
 from services.psa_writer.failing import as_failure
 from services.psa_writer.hindrance import Hindrance
+from services.psa_writer.policies_for import bounds, post_policies
 from services.psa_writer.preflight import preflight
 from services.psa_writer.prorate import prorate
 from services.psa_writer.psa.port import Psa, PsaFailure, PsaProduct
 from services.psa_writer.reading import Fresh, Window, read_fresh, widen
-from services.psa_writer.round import post_bounds, post_policies
 from services.psa_writer.standing import standing
 from services.psa_writer.writer import Writer
 
@@ -46,14 +46,14 @@ def _of_connection(
     with writer.engine.begin() as connection:
         outside = setup.connection_of(connection, msp_id, connection_id)
         today = writer.clock.today(setup.msp(connection, msp_id).time_zone)
-        policies, bounds = post_policies(connection, msp_id), post_bounds(connection, msp_id)
+        decided = setup.policies(connection, msp_id)
         given = outside.settings.get("mid_period_rows", "unknown")
         calibration = standing(connection, msp_id, connection_id).calibration if given == "unknown" else given
         ids = [PsaProductId(str(wish["psa_product_id"])) for wish in wishes]
         taken = intents.taken_dates(connection, msp_id, connection_id, ids, today)
     opened = writer.open_psa(outside)
     try:
-        desk = _Preview(opened.psa, today, policies, bounds, calibration, taken)
+        desk = _Preview(opened.psa, today, post_policies(decided, ()), bounds(decided, ()), calibration, taken)
         return desk.rows(ids, [int(wish["target_units"]) for wish in wishes])
     except (PsaFailure, BudgetSpent) as failure:
         failed = as_failure(failure, writer.clock.now())

@@ -12,6 +12,7 @@ from domain.events import (
     AdjustmentRequested,
     AdjustmentSuperseded,
     ConnectionSaved,
+    PolicyChanged,
     PostingResumed,
     RelationCleared,
     RelationSet,
@@ -31,6 +32,7 @@ TYPES = tuple(
         RelationCleared,
         ConnectionSaved,
         PostingResumed,
+        PolicyChanged,
     )
 )
 POSTS, CATALOGUE = "psa_writer.posts", "psa_writer.catalogue"
@@ -46,7 +48,10 @@ def reactor(clock: Clock) -> Reactor:
         saved = _saved_connections(envelopes)
         _look_at_once(connection, msp_id, saved, now)
         wanted = {e.event.psa_connection_id for e in envelopes if isinstance(e.event, AdjustmentRequested)}
-        resumed = _connections_of(connection, msp_id) if _is_resumed(envelopes) else set()
+        decided = any(isinstance(e.event, PolicyChanged) for e in envelopes)
+        if decided:
+            _judge_anew(connection, msp_id, now)
+        resumed = _connections_of(connection, msp_id) if decided or _is_resumed(envelopes) else set()
         put_work(connection, POSTS, msp_id, sorted(wanted | saved | resumed), now, envelopes[-1].correlation_id)
         put_work(connection, CATALOGUE, msp_id, sorted(saved), now, envelopes[-1].correlation_id)
 
@@ -136,6 +141,17 @@ def _keep_requests(connection: Connection, msp_id: MspId, envelopes: list[Envelo
 def _saved_connections(envelopes: list[Envelope]) -> set[ConnectionId]:
     saved = (e.event for e in envelopes if isinstance(e.event, ConnectionSaved))
     return {event.connection_id for event in saved if event.kind == "autotask"}
+
+
+def _judge_anew(connection: Connection, msp_id: MspId, now: datetime) -> None:
+    """What waits for a bound or a billing period may not have to under other policies; what contradicts our own posts has to."""
+    connection.execute(
+        text(
+            """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now
+               WHERE msp_id = :m AND state = 'parked' AND kind IN ('large_change', 'preflight')"""
+        ),
+        {"m": msp_id, "now": now},
+    )
 
 
 def _is_resumed(envelopes: list[Envelope]) -> bool:

@@ -6,12 +6,10 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from domain.keys import ConnectionId, MspId
-from plumbing import setup
+from domain.policies import Policies
 from plumbing.setup import Msp, OutsideConnection
 from services.psa_writer import standing
 from services.psa_writer.as_read import Calibration
-from services.psa_writer.check_bounds import Bounds
-from services.psa_writer.decide_post import PostPolicies
 from services.psa_writer.leases import Lease
 from services.psa_writer.psa.port import Psa
 from services.psa_writer.standing import Standing
@@ -20,14 +18,14 @@ from services.psa_writer.writer import OpenPsa, Writer
 
 @dataclass(frozen=True)
 class Round:
-    """One round. turn: the lease on the connection's posts, which keeps other writers from doing the same reads."""
+    """One round. decided: the MSP's policies. turn: the lease on the connection's posts, which keeps other writers from doing
+    the same reads."""
 
     writer: Writer
     msp: Msp
     outside: OutsideConnection
     standing: Standing
-    policies: PostPolicies
-    bounds: Bounds
+    decided: Policies
     opened: OpenPsa
     turn: Lease
 
@@ -73,15 +71,3 @@ class Round:
             known: Calibration = "total" if given == "total" else "change"
             return known
         return standing.standing(connection, self.msp_id, self.connection_id).calibration
-
-
-def post_policies(connection: Connection, msp_id: MspId) -> PostPolicies:
-    """The MSP's policies on dates and costs."""
-    names = ("increase_effective", "decrease_effective", "posted_period", "unit_cost")
-    return PostPolicies(**{name: setup.policy(connection, msp_id, name) for name in names})
-
-
-def post_bounds(connection: Connection, msp_id: MspId) -> Bounds:
-    """The MSP's bounds."""
-    names = ("largest_change_units", "largest_change_percent", "largest_change_per_hour")
-    return Bounds(**{name: int(setup.policy(connection, msp_id, name)) for name in names})

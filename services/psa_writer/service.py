@@ -25,6 +25,7 @@ from services.psa_writer.catalogue import read_catalogue
 from services.psa_writer.outside import opener
 from services.psa_writer.posting import post_due
 from services.psa_writer.preview import preview
+from services.psa_writer.preview_policies import preview_policies
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.reactor import CATALOGUE, POSTS, TYPES, reactor
 from services.psa_writer.schedule import put_due_work
@@ -102,6 +103,11 @@ class Service(OpensSecrets):
     def preview(self, msp_id: str, wishes: list[dict[str, Any]]) -> dict[str, Any]:
         """{"rows", "refusal"}: what would be posted for each {"psa_connection_id", "psa_product_id", "target_units"}."""
         return _or_refusal("rows", lambda: preview(writer_of(self.house), MspId(msp_id), wishes))
+
+    @rpc
+    def preview_policies(self, msp_id: str, decided: list[dict[str, Any]]) -> dict[str, Any]:
+        """What would become of the open requests if this were all that the MSP had decided, see preview_policies.py."""
+        return preview_policies(writer_of(self.house), MspId(msp_id), decided)
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from services.reporting.finding import FOUND_KINDS, MOST_FOUND, find
 from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.leaks import leak_trend
 from services.reporting.lineage.asking import Lineage
+from services.reporting.naming import company_names, resource_names
 from services.reporting.paging import Page, read_page
 from services.reporting.pulse import Phase, pulse
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question, check
@@ -60,6 +61,7 @@ __all__ = [
     "calls_by_time",
     "check",
     "close_stream",
+    "company_names",
     "dashboard",
     "door_of",
     "feeds",
@@ -77,6 +79,7 @@ __all__ = [
     "read_groups",
     "read_page",
     "relations_of",
+    "resource_names",
     "side_progress",
     "unread",
 ]

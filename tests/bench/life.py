@@ -254,4 +254,14 @@ class _Life:
         value = str(50 + link.number % 50)
         yield "posting", e.PostingPaused(operation_id=f"pause-{self._requests}", reason="a closing")
         yield "posting", e.PostingResumed(operation_id=f"resume-{self._requests}")
-        yield "policy", e.PolicyChanged(policy="largest_change_units", previous_value="50", value=value)
+        yield (
+            "policies",
+            e.PolicyChanged(
+                policy="largest_change_units",
+                previous_value="50",
+                value=value,
+                company_id=None,
+                resource_id=None,
+                policies_version=1,
+            ),
+        )

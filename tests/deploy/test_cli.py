@@ -54,7 +54,7 @@ def said(outcome: subprocess.CompletedProcess[str]) -> str:
 
 
 GROUPS = ["", "migrate", "key", "key new", "key rotate", "msp", "msp add", "connection", "policy"]
-GROUPS += ["connection set", "connection test"]
+GROUPS += ["policy list", "policy set", "policy unset", "policy history", "connection set", "connection test"]
 GROUPS += ["poll", "catalogue", "relations", "relations import", "relations export", "failures", "failures list"]
 GROUPS += ["failures retry", "export", "replay", "doctor", "user", "user add", "user link", "user reset-codes"]
 
@@ -81,7 +81,7 @@ def test_an_msp_its_connection_and_its_policy_are_set_up_as_events_and_no_secret
     secrets = [f"--secret-file={name}={tmp_path / name}" for name in ("password", "secret")]
     saved = trueup("connection", "set", "acme", "odin", "--kind", "odin", *given, *secrets)
     changed = trueup("connection", "set", "acme", "odin", "--kind", "odin", "--set", "poll_seconds=60")
-    policy = trueup("policy", "acme", "decrease_effective", "today")
+    policy = trueup("policy", "set", "acme", "decrease_effective", "today")
 
     # then
     for outcome in (before, added, listed, saved, changed, policy):
@@ -105,8 +105,9 @@ def test_an_msp_its_connection_and_its_policy_are_set_up_as_events_and_no_secret
     [
         (["msp", "add", "Acme!", "--name", "A", "--time-zone", "UTC"], "'Acme!' is no id"),
         (["msp", "add", "acme", "--name", "A", "--time-zone", "Mars/Base"], "'Mars/Base' is no time zone"),
-        (["policy", "nobody", "decrease_effective", "today"], "there is no MSP 'nobody'"),
-        (["policy", "nobody", "ended_after_polls", "0"], "at least 1"),
+        (["policy", "set", "nobody", "decrease_effective", "today"], "there is no MSP 'nobody'"),
+        (["policy", "list", "nobody"], "there is no MSP 'nobody'"),
+        (["policy", "history", "nobody"], "there is no MSP 'nobody'"),
         (["connection", "set", "nobody", "odin", "--kind", "odin"], "there is no MSP 'nobody'"),
         (["connection", "test", "nobody", "odin"], "there is no MSP 'nobody'"),
         (["poll", "nobody"], "there is no MSP 'nobody'"),
@@ -121,6 +122,66 @@ def test_what_cannot_be_done_is_told_in_one_line(trueup: Run, arguments: list[st
     assert outcome.returncode != 0
     assert answer in said(outcome)
     assert "Traceback" not in said(outcome)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (
+            ["set", "decrease_immediately", "yes"],
+            "there is no policy 'decrease_immediately'; there are increase_effective,",
+        ),
+        (["unset", "decrease_immediately"], "there is no policy 'decrease_immediately'"),
+        (["set", "ended_after_polls", "0"], "at least 1"),
+        (["set", "freeze_hours", "12", "--company", "501"], "freeze_hours is the same for the whole MSP"),
+        (["set", "decrease_effective", "today", "--company", "77"], "There is no company '77' in ODIN"),
+        (["set", "decrease_effective", "today", "--product", "77"], "There is no resource '77' in ODIN"),
+    ],
+    ids=["set-unknown", "unset-unknown", "value", "whole", "company", "product"],
+)
+def test_a_policy_that_cannot_be_decided_is_told_in_one_line(
+    trueup: Run, database: str, arguments: list[str], answer: str
+) -> None:
+    engine = make_engine(database, "test")
+    add_msp(engine)
+    engine.dispose()
+
+    outcome = trueup("policy", arguments[0], "acme", *arguments[1:])
+
+    assert outcome.returncode != 0
+    assert answer in said(outcome)
+    assert "Traceback" not in said(outcome)
+
+
+def test_policies_are_listed_set_for_whom_they_are_for_taken_away_and_remembered(trueup: Run, database: str) -> None:
+    # given an MSP with a company and a resource
+    engine = make_engine(database, "test")
+    msp_id = add_msp(engine)
+    h.append(engine, msp_id, [h.discovered(h.odin("100234", company="501"))])
+    h.project(engine, msp_id)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO setup.connections VALUES ('acme', 'odin', 'odin', '{}', '{}', 1, now())"))
+    engine.dispose()
+    assert "Nothing was ever decided" in said(trueup("policy", "history", "acme"))
+
+    # when
+    done = [
+        trueup("policy", "set", "acme", "decrease_effective", "today"),
+        trueup("policy", "set", "acme", "decrease_effective", "next_period", "--company", "501", "--product", "100234"),
+        trueup("policy", "unset", "acme", "decrease_effective"),
+    ]
+    shown, past = trueup("policy", "list", "acme"), trueup("policy", "history", "acme", "--last", "2")
+
+    # then
+    assert [outcome.returncode for outcome in (*done, shown, past)] == [0] * 5, said(past)
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines() if "decrease_effective" in line]
+    assert "│ decrease_effective │ all │ next_period │ next_period │" in lines[0]
+    assert "company 501 (Company 501), resource 100234 (Resource 100234) │ next_period │" in lines[1]
+    assert "Version 3, saved by operator" in shown.stdout
+    history = [" ".join(line.split()) for line in past.stdout.splitlines() if "decrease_effective" in line]
+    assert len(history) == 2
+    assert history[0].endswith("│ operator │ decrease_effective │ all │ today │ - │")
+    assert history[1].endswith("resource 100234 (Resource 100234) │ - │ next_period │")
 
 
 def test_missing_settings_are_named() -> None:

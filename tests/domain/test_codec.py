@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain import upcasters
 from domain.codec import BadPayload, UnknownEvent, decode, encode
-from domain.events import EVENT_TYPES, Event, PolicyChanged, ResourceCountChanged
+from domain.events import EVENT_TYPES, Event, MspAdded, ResourceCountChanged, SecretsResealed
 from tests.domain.strategies import examples
 from tests.world import ODIN
 
@@ -45,7 +45,7 @@ def test_numbers_days_and_moments_are_plain_text() -> None:
     assert payload["previous_count"] is None
 
 
-@pytest.mark.parametrize(("event_type", "version"), [("NeverHeardOf", 1), ("PolicyChanged", 2), ("PolicyChanged", 0)])
+@pytest.mark.parametrize(("event_type", "version"), [("NeverHeardOf", 1), ("PolicyChanged", 3), ("PolicyChanged", 0)])
 def test_an_event_that_this_program_does_not_know_is_refused(event_type: str, version: int) -> None:
     with pytest.raises(UnknownEvent, match=event_type):
         decode(event_type, version, {})
@@ -117,22 +117,22 @@ def test_money_of_another_shape_is_refused(money: Any) -> None:
 
 def test_a_value_that_no_event_may_carry_is_refused() -> None:
     with pytest.raises(TypeError, match="float"):
-        encode(PolicyChanged(policy="unit_cost", previous_value=None, value=1.5))  # type: ignore[arg-type]
+        encode(SecretsResealed(place=1.5, place_id="odin", kind="odin", secrets=(), key_id="k"))  # type: ignore[arg-type]
 
 
 def test_an_old_version_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     # given: a type that is at version 3 by now
-    monkeypatch.setattr(PolicyChanged, "version", 3)
-    monkeypatch.setitem(upcasters.STEPS, ("PolicyChanged", 1), lambda old: {"policy": old["name"], "value": old["v"]})
-    monkeypatch.setitem(upcasters.STEPS, ("PolicyChanged", 2), lambda old: old | {"previous_value": None})
-    written = {"name": "unit_cost", "v": "post"}
+    monkeypatch.setattr(MspAdded, "version", 3)
+    monkeypatch.setitem(upcasters.STEPS, ("MspAdded", 1), lambda old: {"name": old["called"]})
+    monkeypatch.setitem(upcasters.STEPS, ("MspAdded", 2), lambda old: old | {"time_zone": "UTC"})
+    written = {"called": "Acme"}
 
     # when
-    event = decode("PolicyChanged", 1, written)
+    event = decode("MspAdded", 1, written)
 
     # then
-    assert event == PolicyChanged(policy="unit_cost", previous_value=None, value="post")
-    assert written == {"name": "unit_cost", "v": "post"}
+    assert event == MspAdded(name="Acme", time_zone="UTC")
+    assert written == {"called": "Acme"}
 
 
 def count_changed(count: Decimal) -> ResourceCountChanged:

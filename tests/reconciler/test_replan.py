@@ -25,7 +25,7 @@ def set_policy(world: Reconciler, value: str) -> None:
         connection.execute(
             text(
                 """INSERT INTO setup.policies VALUES (:m, 'unit_cost', :value, 1, now())
-                   ON CONFLICT (msp_id, policy) DO UPDATE SET value = :value"""
+                   ON CONFLICT ON CONSTRAINT policies_once DO UPDATE SET value = :value"""
             ),
             {"m": world.msp_id, "value": value},
         )
@@ -56,8 +56,11 @@ def test_a_policy_that_lets_costs_through_asks_for_them_when_everything_is_plann
 def test_a_changed_policy_is_work_for_one_replica_not_for_the_slice(reconciler: Reconciler) -> None:
     from domain.events import PolicyChanged
 
-    reconciler.happens(("policy", PolicyChanged(policy="unit_cost", previous_value="post", value="report")))
-    reconciler.happens(("policy", PolicyChanged(policy="posted_period", previous_value=None, value="refuse")))
+    whole = {"company_id": None, "resource_id": None, "policies_version": 1}
+    reconciler.happens(("policies", PolicyChanged(policy="unit_cost", previous_value="post", value="report", **whole)))
+    reconciler.happens(
+        ("policies", PolicyChanged(policy="posted_period", previous_value=None, value="refuse", **whole))
+    )
     with reconciler.engine.connect() as connection:
         [row] = connection.execute(text("SELECT queue, body FROM queue.outbox"))
     assert tuple(row) == (REPLANS, {"msp_id": reconciler.msp_id})

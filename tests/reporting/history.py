@@ -358,8 +358,11 @@ def secrets_resealed() -> e.SecretsResealed:
     )
 
 
-def policy_changed(value: str, previous: str | None = None) -> e.PolicyChanged:
-    return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value)
+def policy_changed(
+    value: str | None, previous: str | None = None, company: str | None = None, resource: str | None = None
+) -> e.PolicyChanged:
+    given = {"company_id": company, "resource_id": resource, "policies_version": 3}
+    return e.PolicyChanged(policy="unit_cost", previous_value=previous, value=value, **given)
 
 
 def posting_paused(reason: str = "Autotask is being upgraded.") -> e.PostingPaused:

@@ -125,6 +125,24 @@ def test_a_policy_tells_its_value_before_and_after(engine: Engine, msp_id: MspId
     assert changes(row) == {"unit_cost": ("post", "report")}
 
 
+@pytest.mark.parametrize(
+    ("scope", "label"),
+    [
+        ({"company": "12"}, "unit_cost, company 12"),
+        ({"resource": "34"}, "unit_cost, resource 34"),
+        ({"company": "12", "resource": "34"}, "unit_cost, company 12, resource 34"),
+    ],
+    ids=["company", "resource", "both"],
+)
+def test_an_exception_that_is_taken_away_tells_for_whom_and_what_it_was(
+    engine: Engine, msp_id: MspId, scope: dict[str, str], label: str
+) -> None:
+    row = done(engine, msp_id, h.policy_changed(None, "report", **scope))
+
+    assert (row["object_id"], row["object_label"]) == ("unit_cost", label)
+    assert changes(row) == {"unit_cost": ("report", None)}
+
+
 def test_a_new_msp_is_the_first_line(engine: Engine, msp_id: MspId) -> None:
     row = done(engine, msp_id, h.msp_added())
 

@@ -46,7 +46,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
         WHEN 'notification_rule' THEN coalesce(trim((payload ->> 'channel') || ' ' || (payload ->> 'target')), payload ->> 'kind')
-        WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
+        WHEN 'connection' THEN payload ->> 'kind' WHEN 'msp' THEN payload ->> 'name'
+        WHEN 'policy' THEN concat_ws(', ', payload ->> 'policy', 'company ' || (payload ->> 'company_id'),
+            'resource ' || (payload ->> 'resource_id'))
         WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
         WHEN 'posting' THEN 'posting'
         WHEN 'question' THEN coalesce(payload ->> 'subscription_name', payload ->> 'psa_agreement_name')

@@ -4,6 +4,7 @@ Of a name count its words: without capitals, accents, punctuation and legal form
 equal, mistyped, shortened, written apart or together, or cut where the PSA cuts names. A rare word counts more than one that
 stands in every other name.
 """
+# ruff: noqa: SIM905 lists of words read better as text
 
 import math
 import re
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from rapidfuzz.distance import OSA
 
@@ -77,6 +79,20 @@ class Weights:
         if word not in self._known:
             self._known[word] = math.log(2 + self._names / max(1, self._with[word]))
         return self._known[word]
+
+
+class Comparing:
+    """Names of one list compared with each other: by the weight of its words, and each two of them once."""
+
+    def __init__(self, names: Iterable[Name] = ()) -> None:
+        self.weigh: Weigh = Weights(names)
+        self._known: dict[tuple[Name, Name], Likeness] = {}
+
+    def __call__(self, one: Name, other: Name) -> Likeness:
+        """How alike they are."""
+        if (one, other) not in self._known:
+            self._known[one, other] = compare_names(one, other, self.weigh)
+        return self._known[one, other]
 
 
 def alike_weights(_word: str) -> float:
@@ -192,7 +208,7 @@ def _together(left: Counter[str], right: Counter[str], words: Sequence[str], oth
     for word in words:
         if left[word] < 1:
             continue
-        for first, second in zip(others, others[1:], strict=False):
+        for first, second in pairwise(others):
             both = first + second
             if right[first] < 1 or right[second] < 1 or (first == second and right[first] < 2):
                 continue

@@ -1,7 +1,7 @@
 """(companies of ODIN, customers of the PSA) -> for each company the customer that it most likely is, with the evidence.
 
-Of five thousand companies and as many customers nobody compares each with each: a customer is looked at when it shares a word with the
-company, equal, shortened or mistyped, and the rarer the word the sooner.
+Of five thousand companies and as many customers nobody compares each with each: a customer is looked at when it shares a word with
+the company, equal, shortened or mistyped, and the rarer the word the sooner.
 """
 
 import heapq
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from services.mapping.compare_names import (
     Likeness,
@@ -28,7 +29,9 @@ STRONG, FAIR, LEAST = Decimal("0.90"), Decimal("0.70"), Decimal("0.40")
 _BELOW_STRONG, _BELOW_FAIR = Decimal("0.89"), Decimal("0.69")
 # So many customers are looked at closely, and words that more customers have than that lead to none by themselves.
 _LOOKED_AT, _TOO_COMMON = 12, 300
-_DOMAIN = re.compile(r"(?:@|https?://|www\.|\b)([a-z0-9-]{3,})\.(?:com|net|org|eu|io|biz|info|[a-z]{2})\b", re.IGNORECASE)
+_DOMAIN = re.compile(
+    r"(?:@|https?://|www\.|\b)([a-z0-9-]{3,})\.(?:com|net|org|eu|io|biz|info|[a-z]{2})\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class _Index:
             for customer_id in having:
                 found[customer_id] += weight
         best = heapq.nsmallest(_LOOKED_AT, found, key=lambda customer_id: (-found[customer_id], customer_id))
-        return [customer_id for customer_id in best if found[customer_id] > found[best[0]] / 2]
+        return [customer_id for customer_id in best if found[customer_id] > found[best[0]] / 3]
 
     def _may_mean(self, word: str) -> list[tuple[list[str], float]]:
         """The customers that have a word which may be this one, and how much that says."""
@@ -191,7 +194,7 @@ class _Index:
 
 def _joined(name: Name) -> list[str]:
     """Words that stand one behind the other, as if written together."""
-    return [first + second for first, second in zip(name.words, name.words[1:], strict=False)]
+    return [first + second for first, second in pairwise(name.words)]
 
 
 def _less_one(word: str) -> set[str]:

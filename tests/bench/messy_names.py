@@ -4,6 +4,7 @@ Written before the scorer that is judged by it, from what such lists show: legal
 errors, umlauts written out or lost, words in another order, a branch or a remark behind the name, names cut at 50 characters, one
 company entered twice, and different companies that differ in one word or in a place only.
 """
+# ruff: noqa: SIM905 lists of words read better as text
 
 import unicodedata
 from collections.abc import Callable
@@ -32,7 +33,9 @@ _COINED = (
     "Nova Alpha Delta Omega Vertex Apex Zenith Quanta Lumen Solaris Aero Terra Aqua Ignis Viva Prima Optima Inno Digi Tele Medi "
     "Agro Bio Eco Geo Helio Hydro Logi Mecha Nano Opti Pharma Poly Pro Quadra Robo Sano Tecto Trans Uni Vario Wave Xeno Zeta"
 ).split()
-_ENDINGS = "tec soft net line data form plan systems works lab med care tron via gen flex port cast mark press dent".split()
+_ENDINGS = (
+    "tec soft net line data form plan systems works lab med care tron via gen flex port cast mark press dent".split()
+)
 _TRADES = (
     "Transportation|Construction|Consulting|Engineering|Manufacturing|Services|Solutions|Technologies|Logistics|Insurance|"
     "Properties|Development|Management|Marketing|Communications|Electronics|Pharmaceuticals|Foods|Farms|Dental|Veterinary Clinic|"

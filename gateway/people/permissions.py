@@ -87,6 +87,8 @@ PERMISSIONS: dict[str, Needs] = {
             "Query.subscriptions",
             "Query.linked",
             "Query.unlinked",
+            "Query.companies",
+            "Query.relationCandidates",
             "Query.adjustments",
             "Query.requests",
             "Query.failures",

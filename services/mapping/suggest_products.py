@@ -119,9 +119,11 @@ def suggest_products(bought: Iterable[Bought], customer: Customer, habits: Habit
         agreement_id = habits.agreement_of.get((resources[0].connection_id, subscription_id))
         if agreement_id is None:
             choice = _agreement(resources, customer, habits, scores)
-            if choice is None or choice.score < LEAST:
+            if choice is None:
                 continue
-            agreements[subscription_id], agreement_id = choice, choice.id
+            agreement_id = choice.id
+            if choice.score >= LEAST:
+                agreements[subscription_id] = choice
         lines = [line for line in customer.lines if line.agreement_id == agreement_id]
         for number, one in enumerate(resources):
             product = _best([(scores[line.product_id][number], line) for line in lines])
@@ -174,9 +176,12 @@ def _put_habits(scale: Scale, bought: Bought, line: Line, habits: Habits) -> Non
     here = {company for company in chosen.get(fold(line.product_name), ()) if company != bought.company_id}
     everywhere = {company for companies in chosen.values() for company in companies if company != bought.company_id}
     if here:
-        customers = "1 other customer" if len(here) == 1 else f"{len(here)} other customers"
         weight = Decimal(len(here)) / len(everywhere) * (50 + 7 * min(len(here), 5)) / 100
-        scale.put("chosen_elsewhere", f"The same choice for {customers} of {len(everywhere)}.", weight)
+        scale.put(
+            "chosen_elsewhere",
+            f"{len(here)} of {len(everywhere)} other customers with this resource have this product.",
+            weight,
+        )
 
 
 def _put_numbers(scale: Scale, one: Name, other: Name, part_words: set[str]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Engine, Row, Table, text
 
 from domain.keys import MspId
@@ -206,7 +207,7 @@ def _line(row: Row[Any]) -> Line:
 
 def _weighed(choice: Choice) -> dict[str, Any]:
     evidence = [asdict(one) | {"weight": str(one.weight)} for one in choice.evidence]
-    return {"score": choice.score, "evidence": evidence}
+    return {"score": choice.score, "evidence": orjson.dumps(evidence).decode()}
 
 
 def _forget_others(connection: Connection, table: Table, msp_id: MspId, rows: Rows) -> None:

@@ -247,9 +247,8 @@ def _agreement(
     for agreement_id, lines in by_agreement.items():
         scale = Scale()
         fits = [max(scores[line.product_id][n].score for line in lines) for n in range(len(resources))]
-        scale.put(
-            "products", "How well its products fit what is bought.", sum(fits, Decimal()) / len(fits) * Decimal("0.70")
-        )
+        weight = (max(fits) + sum(fits, Decimal()) / len(fits)) * Decimal("0.35")
+        scale.put("products", "Its products fit what is bought: the best of them, and all on average.", weight)
         words = compare_names(read_name(first.subscription_name), read_name(lines[0].agreement_name))
         scale.put("words", "Words that the names of subscription and agreement share.", 0.15 * words.share)
         if agreement_id in billing:

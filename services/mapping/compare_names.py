@@ -125,26 +125,30 @@ def compare_names(one: Name, other: Name, weigh: Weigh = alike_weights) -> Liken
     if (other.words, other.cut) < (one.words, one.cut):
         turned = compare_names(other, one, weigh)
         return Likeness(turned.share, tuple(_turned(pair) for pair in turned.pairs), turned.right, turned.left)
-    left, right = Counter(one.words), Counter(other.words)
-    both = left & right
-    pairs = [Pair((word,), (word,), 1.0) for word in both.elements()]
-    left, right = left - both, right - both
+    pairs: list[Pair] = []
+    left, right = [], list(other.words)
+    for word in one.words:
+        if word in right:
+            right.remove(word)
+            pairs.append(Pair((word,), (word,), 1.0))
+        else:
+            left.append(word)
     if left and right:
-        pairs += _together(left, right, one.words, other.words)
-        pairs += [_turned(pair) for pair in _together(right, left, other.words, one.words)]
+        pairs += _together(left, right, other.words)
+        pairs += [_turned(pair) for pair in _together(right, left, one.words)]
         pairs += _alike(left, right, one, other)
     whole = sum(map(weigh, one.words)) + sum(map(weigh, other.words))
-    found = sum(pair.alike * sum(map(weigh, (*pair.left, *pair.right))) for pair in pairs)
+    found = sum(pair.alike * sum(map(weigh, pair.left + pair.right)) for pair in pairs)
     share = min(1.0, found / whole) if whole else 0.0
-    return Likeness(share, tuple(pairs), tuple(left.elements()), tuple(right.elements()))
+    return Likeness(share, tuple(pairs), tuple(left), tuple(right))
 
 
 @lru_cache(maxsize=500_000)
 def words_alike(one: str, other: str) -> float:
     """How likely two different words are one, 0 when they are not: mistyped, or the shorter one an abbreviation."""
-    short, long = sorted((one, other), key=lambda word: (len(word), word))
     if has_digit(one) or has_digit(other):
         return 0.0
+    short, long = (one, other) if (len(one), one) < (len(other), other) else (other, one)
     if len(short) >= 3 and len(long) - len(short) >= 2 and long.startswith(short):
         return _SHORTENED
     if len(short) >= 4:
@@ -178,23 +182,22 @@ def _turned(pair: Pair) -> Pair:
     return Pair(pair.right, pair.left, pair.alike)
 
 
-def _alike(left: Counter[str], right: Counter[str], one: Name, other: Name) -> list[Pair]:
+def _alike(left: list[str], right: list[str], one: Name, other: Name) -> list[Pair]:
     """Takes out the most alike words of both, pair by pair."""
-    chances = sorted(
-        (
-            (alike, tuple(sorted((a, b))), a, b)
-            for a in left
-            for b in right
-            if (alike := max(words_alike(a, b), _cut_alike(a, one, b), _cut_alike(b, other, a)))
-        ),
-        key=lambda chance: (-chance[0], chance[1]),
-    )
+    chances = []
+    for a in left:
+        for b in right:
+            alike = words_alike(a, b)
+            if one.cut or other.cut:
+                alike = max(alike, _cut_alike(a, one, b), _cut_alike(b, other, a))
+            if alike:
+                chances.append((-alike, min(a, b), max(a, b), a, b))
     pairs = []
-    for alike, _, a, b in chances:
-        if left[a] > 0 and right[b] > 0:
-            left[a] -= 1
-            right[b] -= 1
-            pairs.append(Pair((a,), (b,), alike))
+    for alike, _, _, a, b in sorted(chances):
+        if a in left and b in right:
+            left.remove(a)
+            right.remove(b)
+            pairs.append(Pair((a,), (b,), -alike))
     return pairs
 
 
@@ -202,21 +205,22 @@ def _cut_alike(word: str, name: Name, other: str) -> float:
     return _CUT if name.cut and word == name.words[-1] and other.startswith(word) else 0.0
 
 
-def _together(left: Counter[str], right: Counter[str], words: Sequence[str], others: Sequence[str]) -> list[Pair]:
-    """Takes out a word of the left that is two words of the right, one behind the other."""
+def _together(left: list[str], right: list[str], words: Sequence[str]) -> list[Pair]:
+    """Takes out a word of the left that is two of the right. words: the right's, as they stand one behind the other."""
     pairs = []
-    for word in words:
-        if left[word] < 1:
-            continue
-        for first, second in pairwise(others):
+    for word in left if len(right) > 1 else ():
+        for first, second in pairwise(words):
             both = first + second
-            if right[first] < 1 or right[second] < 1 or (first == second and right[first] < 2):
+            if abs(len(both) - len(word)) > 2 or both[0] != word[0] or has_digit(word):
                 continue
-            alike = 1.0 if both == word else OSA.normalized_similarity(both, word, score_cutoff=0.88)
-            if alike and not has_digit(word):
-                left[word] -= 1
-                right[first] -= 1
-                right[second] -= 1
-                pairs.append(Pair((word,), (first, second), float(alike)))
+            if first not in right or second not in right or (first == second and right.count(first) < 2):
+                continue
+            alike = 1.0 if both == word else float(OSA.normalized_similarity(both, word, score_cutoff=0.88))
+            if alike:
+                right.remove(first)
+                right.remove(second)
+                pairs.append(Pair((word,), (first, second), alike))
                 break
+    for pair in pairs:
+        left.remove(pair.left[0])
     return pairs

@@ -4,7 +4,6 @@ Of five thousand companies and as many customers nobody compares each with each:
 the company, equal, shortened or mistyped, and the rarer the word the sooner.
 """
 
-import heapq
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -28,7 +27,7 @@ from services.mapping.weigh_evidence import Evidence, Scale
 STRONG, FAIR, LEAST = Decimal("0.90"), Decimal("0.70"), Decimal("0.40")
 _BELOW_STRONG, _BELOW_FAIR = Decimal("0.89"), Decimal("0.69")
 # So many customers are looked at closely, and words that more customers have than that lead to none by themselves.
-_LOOKED_AT, _TOO_COMMON = 12, 300
+_LOOKED_AT, _TOO_COMMON = 6, 200
 _DOMAIN = re.compile(
     r"(?:@|https?://|www\.|\b)([a-z0-9-]{3,})\.(?:com|net|org|eu|io|biz|info|[a-z]{2})\b", re.IGNORECASE
 )
@@ -124,6 +123,8 @@ def put_words(
         said = ", ".join(f"{' '.join(pair.left)} ~ {' '.join(pair.right)}" for pair in alike)
         weight = sum(pair.alike * sum(map(weigh, (*pair.left, *pair.right))) for pair in alike) / whole
         scale.put("alike_words", f"Alike words: {said}.", weight)
+    if alike and not any(pair.alike == 1 for pair in likeness.pairs):
+        scale.at_most("no_equal_word", "No word is equal.", _BELOW_STRONG)
     if likeness.left and likeness.right:
         said = f"{', '.join(likeness.left)} in {here}, {', '.join(likeness.right)} in {there}"
         scale.put("other_words", f"Other words: {said}.", -_contradiction(likeness))
@@ -168,8 +169,9 @@ class _Index:
                 break
             for customer_id in having:
                 found[customer_id] += weight
-        best = heapq.nsmallest(_LOOKED_AT, found, key=lambda customer_id: (-found[customer_id], customer_id))
-        return [customer_id for customer_id in best if found[customer_id] > found[best[0]] / 3]
+        least = max(found.values(), default=0.0) / 3
+        near = sorted((-weight, customer_id) for customer_id, weight in found.items() if weight > least)
+        return [customer_id for _, customer_id in near[:_LOOKED_AT]]
 
     def _may_mean(self, word: str) -> list[tuple[list[str], float]]:
         """The customers that have a word which may be this one, and how much that says."""

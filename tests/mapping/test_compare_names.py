@@ -1,7 +1,7 @@
 """Names as people write them: what counts as the same, and what does not."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.mapping.compare_names import Weights, compare_names, read_name
@@ -75,6 +75,7 @@ def test_a_rare_word_says_more_than_a_common_one() -> None:
     assert same_rare.share > same_common.share
 
 
+@example("bluebirdlake blue bird", "bluebird lake")
 @given(NAMES, NAMES)
 def test_likeness_is_a_share_and_the_same_both_ways(one: str, other: str) -> None:
     there, back = compare_names(read_name(one), read_name(other)), compare_names(read_name(other), read_name(one))

@@ -4,7 +4,8 @@
 |---|---|
 | trueup_<service> | everything in its own schema; append to and read the log; put work into the queue; read the set-up |
 | trueup_poller | keep evidence as well |
-| trueup_gateway | read reporting and evidence; write the set-up; append to and read the log |
+| trueup_mapping | keep suggestions as well |
+| trueup_gateway | read reporting, evidence and suggestions; write the set-up; append to and read the log |
 | trueup_gateway_all | what the gateway becomes for a look at all MSPs (plumbing/row_security.py): who comes in, lag |
 | trueup_relay | read the log, mark bells, move the queue, forget old evidence |
 

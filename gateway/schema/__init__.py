@@ -3,6 +3,7 @@
 import graphene
 from graphql import GraphQLSchema, print_schema
 
+from gateway.schema.billing import BillingMutations
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
 from gateway.schema.deciding import PolicyMutations
@@ -22,6 +23,7 @@ from gateway.schema.views import ViewMutations
 
 class Mutation(
     AdjustmentMutations,
+    BillingMutations,
     CloseMutations,
     ConnectionMutations,
     NotificationMutations,

@@ -5,6 +5,7 @@ from typing import Any
 import graphene
 
 from gateway.schema.api_budget import api_budget_field
+from gateway.schema.billing import billing_fields
 from gateway.schema.closing import checklist_field
 from gateway.schema.connections import connections_fields
 from gateway.schema.dashboard import dashboard_field
@@ -36,7 +37,8 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    several = signing_in_fields() | users_fields() | connections_fields() | policies_fields() | lineage_fields()
+    several = signing_in_fields() | users_fields() | connections_fields() | policies_fields()
+    several |= lineage_fields() | billing_fields()
     for name, (field, resolver) in several.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

@@ -22,11 +22,12 @@ from domain.events import (
 )
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId
+from domain.money import Money
 from plumbing import setup
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
 from plumbing.upsert import upsert
-from services.mapping import known, moving, record, tables
+from services.mapping import known, moving, record, suggesting, tables
 from services.mapping.decide_relation import Relation
 from services.mapping.follow_renewal import Move, follow_renewal
 
@@ -65,6 +66,8 @@ def reactor(clock: Clock) -> Reactor:
             today = clock.today(setup.msp(connection, msp_id).time_zone)
             cause = record.Cause(seen[-1].correlation_id, "", seen[-1].position)
             moving.look(connection, msp_id, today, clock.now(), cause)
+        if any(not isinstance(envelope.event, ResourceCountChanged) for envelope in envelopes):
+            suggesting.mark_due(connection, msp_id)
 
     return Reactor("mapping.relations", "mapping", TYPES, react, batch=2_000)
 
@@ -74,7 +77,7 @@ def _keep_resources(connection: Connection, msp_id: MspId, envelopes: Iterable[E
     rows = _resource_rows(connection, msp_id, {str(event.resource_key(msp_id)) for event in events})
     for event in events:
         resource_key = str(event.resource_key(msp_id))
-        before = rows.get(resource_key, {"counted": False, "usage_based": False, "gone": False})
+        before = rows.get(resource_key, _UNSEEN)
         rows[resource_key] = (
             before
             | {"msp_id": msp_id, "resource_key": resource_key}
@@ -82,18 +85,38 @@ def _keep_resources(connection: Connection, msp_id: MspId, envelopes: Iterable[E
             | _resource_state(event)
         )
     upsert(connection, tables.resources, list(rows.values()))
-    _rename_subscriptions(connection, msp_id, [e.event for e in envelopes if isinstance(e.event, SubscriptionObserved)])
+    _note_subscriptions(connection, msp_id, [e.event for e in envelopes if isinstance(e.event, SubscriptionObserved)])
+
+
+_UNSEEN: Row = {
+    "counted": False,
+    "usage_based": False,
+    "gone": False,
+    "mpn": None,
+    "currency": None,
+    "billing_period": None,
+}
 
 
 def _resource_state(event: _RESOURCE_EVENTS) -> Row:
     match event:
         case ResourceDiscovered():
-            return {"counted": event.count is not None, "usage_based": event.usage_based, "gone": False}
+            return {
+                "counted": event.count is not None,
+                "usage_based": event.usage_based,
+                "gone": False,
+                "mpn": event.mpn,
+                "currency": _currency(event.unit_price, event.unit_cost),
+            }
         case ResourceCountChanged():
             return {"counted": event.count is not None}
         case ResourceDisappeared():
             return {"gone": True}
     return {}
+
+
+def _currency(*amounts: Money | None) -> str | None:
+    return next((amount.currency for amount in amounts if amount is not None), None)
 
 
 def _resource_rows(connection: Connection, msp_id: MspId, keys: Iterable[str]) -> dict[str, Row]:
@@ -106,20 +129,21 @@ def _resource_rows(connection: Connection, msp_id: MspId, keys: Iterable[str]) -
     return {row.resource_key: dict(row._mapping) for row in rows}
 
 
-def _rename_subscriptions(connection: Connection, msp_id: MspId, events: list[SubscriptionObserved]) -> None:
+def _note_subscriptions(connection: Connection, msp_id: MspId, events: list[SubscriptionObserved]) -> None:
     newest = {(event.connection_id, event.company_id, event.subscription_id): event for event in events}.values()
     if not newest:
         return
     connection.execute(
         text(
             """UPDATE mapping.resources r
-               SET company_name = n.company_name, subscription_name = n.subscription_name
+               SET company_name = n.company_name, subscription_name = n.subscription_name, billing_period = n.billing_period
                FROM unnest(CAST(:connections AS text[]), CAST(:companies AS text[]), CAST(:subscriptions AS text[]),
-                           CAST(:company_names AS text[]), CAST(:subscription_names AS text[]))
-                    AS n (connection_id, company_id, subscription_id, company_name, subscription_name)
+                           CAST(:company_names AS text[]), CAST(:subscription_names AS text[]), CAST(:periods AS text[]))
+                    AS n (connection_id, company_id, subscription_id, company_name, subscription_name, billing_period)
                WHERE r.msp_id = :msp_id AND r.connection_id = n.connection_id AND r.company_id = n.company_id
                  AND r.subscription_id = n.subscription_id
-                 AND (r.company_name, r.subscription_name) <> (n.company_name, n.subscription_name)"""
+                 AND (r.company_name, r.subscription_name, r.billing_period)
+                     IS DISTINCT FROM (n.company_name, n.subscription_name, n.billing_period)"""
         ),
         {
             "msp_id": msp_id,
@@ -128,6 +152,7 @@ def _rename_subscriptions(connection: Connection, msp_id: MspId, events: list[Su
             "subscriptions": [e.subscription_id for e in newest],
             "company_names": [e.company_name for e in newest],
             "subscription_names": [e.subscription_name for e in newest],
+            "periods": [e.billing_period for e in newest],
         },
     )
 
@@ -169,7 +194,12 @@ def _psa_row(
                 for name in ("psa_agreement_id", "psa_agreement_name", "active", "recurring", "start_date", "end_date")
             }
             return "agreement", event.psa_agreement_id, shared | row
-    return "product", event.psa_product_id, shared | _names(event, PsaNames) | {"active": event.active}
+    row = {
+        "active": event.active,
+        "period_type": event.period_type,
+        "currency": _currency(event.unit_price, event.unit_cost),
+    }
+    return "product", event.psa_product_id, shared | _names(event, PsaNames) | row
 
 
 def _follow(

@@ -11,7 +11,7 @@ from domain.events import RelationCleared, RelationSet
 from domain.keys import MspId, ResourceKey
 from plumbing import event_log
 from plumbing.upsert import upsert
-from services.mapping import known, tables
+from services.mapping import known, suggesting, tables
 from services.mapping.decide_relation import Relation
 
 RelationEvent = RelationSet | RelationCleared
@@ -39,6 +39,7 @@ def record(connection: Connection, msp_id: MspId, events: Sequence[RelationEvent
         new.append(NewEvent(stream=stream(resource_key), stream_version=version, event=event, occurred_at=now))
         rows[str(resource_key)] = _row(msp_id, event, version)
     upsert(connection, tables.relations, list(rows.values()))
+    suggesting.mark_due(connection, msp_id)
     event_log.append(
         connection,
         msp_id,

@@ -12,7 +12,7 @@ from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
-from services.mapping import moving, operations
+from services.mapping import moving, operations, suggesting
 from services.mapping.reactor import TYPES, reactor
 from services.mapping.wishes import Refused, ids_of, parse_ask, parse_reason, parse_relation_ids, parse_wishes
 
@@ -33,10 +33,12 @@ class Service:
 
     @sweeping
     def sweep(self) -> None:
-        """Looks for bells that were lost and for agreements that ended with the day, and drops old answers."""
+        """Looks for bells that were lost and for agreements that ended with the day, drops old answers, and weighs anew what to
+        suggest where that may have changed."""
         sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
         moving.look_daily(self.house.engine, self.house.clock)
         operations.forget_old(self.house.engine, self.house.clock)
+        suggesting.refresh_due(self.house.engine, self.house.clock)
 
     @rpc
     def set_relations(self, msp_id: str, wishes: object, operation_id: str, actor: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""The tables of the schema mapping, as its migration makes them."""
+"""The tables of the schema mapping, as its migrations make them, and those of the schema suggested, which it writes for others."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, MetaData, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData(schema="mapping")
@@ -12,6 +14,10 @@ def _key(name: str) -> Column[str]:
 
 def _text(name: str) -> Column[str]:
     return Column(name, Text, nullable=False)
+
+
+def _optional(name: str) -> Column[str | None]:
+    return Column(name, Text)
 
 
 def _flag(name: str) -> Column[bool]:
@@ -33,6 +39,9 @@ resources = Table(
     _flag("counted"),
     _flag("usage_based"),
     _flag("gone"),
+    _optional("mpn"),
+    _optional("currency"),
+    _optional("billing_period"),
 )
 
 psa_customers = Table(
@@ -72,6 +81,8 @@ psa_products = Table(
     _text("psa_agreement_name"),
     _flag("active"),
     _flag("gone"),
+    _optional("period_type"),
+    _optional("currency"),
 )
 
 relations = Table(
@@ -114,3 +125,52 @@ operations = Table(
     Column("answer", JSONB, nullable=False),
     Column("answered_at", DateTime(timezone=True), nullable=False),
 )
+
+SUGGESTED = MetaData(schema="suggested")
+
+
+def _weighed() -> list[Column[Any]]:
+    return [Column("score", Numeric, nullable=False), Column("evidence", JSONB, nullable=False)]
+
+
+suggested_companies = Table(
+    "companies",
+    SUGGESTED,
+    _key("msp_id"),
+    _key("psa_connection_id"),
+    _key("connection_id"),
+    _key("company_id"),
+    _text("psa_customer_id"),
+    _text("psa_customer_name"),
+    *_weighed(),
+)
+
+suggested_subscriptions = Table(
+    "subscriptions",
+    SUGGESTED,
+    _key("msp_id"),
+    _key("psa_connection_id"),
+    _key("connection_id"),
+    _key("company_id"),
+    _key("subscription_id"),
+    _text("psa_agreement_id"),
+    _text("psa_agreement_name"),
+    *_weighed(),
+)
+
+suggested_resources = Table(
+    "resources",
+    SUGGESTED,
+    _key("msp_id"),
+    _key("psa_connection_id"),
+    _key("resource_key"),
+    _text("psa_customer_id"),
+    _text("psa_customer_name"),
+    _text("psa_agreement_id"),
+    _text("psa_agreement_name"),
+    _text("psa_product_id"),
+    _text("psa_product_name"),
+    *_weighed(),
+)
+
+suggestions_due = Table("due", SUGGESTED, _key("msp_id"), Column("version", BigInteger, nullable=False))

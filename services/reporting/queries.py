@@ -28,6 +28,7 @@ from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuc
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
+from services.reporting.tree import company_branch
 
 __all__ = [
     "CHECKS",
@@ -61,6 +62,7 @@ __all__ = [
     "calls_by_time",
     "check",
     "close_stream",
+    "company_branch",
     "company_names",
     "dashboard",
     "door_of",

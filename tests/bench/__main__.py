@@ -24,6 +24,7 @@ from tests.bench import (
     relaying,
     reports,
     scenarios,
+    suggesting,
 )
 from tests.bench.goals import Measured
 from tests.bench.ground import Ground
@@ -54,6 +55,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("S4",): lag.slow_reader,
     ("S10",): long_haul.long_haul,
     ("PAGES",): paging.turning,
+    ("SUG",): suggesting.suggestions,
 }
 # Many minutes: run when named, with --full, or when little is to be measured.
 LONG = {"P15", "S10", "PAGES"}

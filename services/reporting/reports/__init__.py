@@ -4,6 +4,7 @@ from services.reporting.reports.activity import ACTIVITY
 from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
 from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
 from services.reporting.reports.calls import API_CALLS
+from services.reporting.reports.candidates import COMPANIES, RELATION_CANDIDATES
 from services.reporting.reports.close import CLOSE_ACTS
 from services.reporting.reports.columns import Report
 from services.reporting.reports.counts import COUNTS
@@ -24,6 +25,8 @@ REPORTS: dict[str, Report] = {
         SUBSCRIPTIONS,
         LINKED,
         UNLINKED,
+        COMPANIES,
+        RELATION_CANDIDATES,
         ADJUSTMENTS,
         REQUESTS,
         FAILURES,

@@ -39,12 +39,18 @@ def main(arguments: list[str]) -> int:
         return 2
     start_logging("gateway", given.log_level)
     log.info("starting", extra={"settings": settings.masked(given)})
+    clock = Clock(given.clock_file)
+    try:
+        given.provider(clock)
+    except settings.BadSettings as bad:
+        sys.stderr.write(f"{bad}\n")
+        return 2
     engine = make_engine(given.database_url, "trueup gateway", STATEMENT_SECONDS, pool_size=READERS + WRITERS + LOOKERS)
     fault = health.database_check(engine)
     if fault:
         sys.stderr.write(explain(Exception(fault), given.database_url) + "\n")
         return 1
-    application = Gateway(engine, given, Clock(given.clock_file)).application()
+    application = Gateway(engine, given, clock).application()
     uvicorn.run(
         application,
         host=given.host,

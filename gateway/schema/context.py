@@ -22,7 +22,8 @@ from plumbing.row_security import of_msp
 
 @dataclass(frozen=True)
 class Context:
-    """One request's view of the house. public_keys: of the services that open connections' secrets, "" where not set."""
+    """One request's view of the house. public_keys: of the services that open connections' secrets, "" where not set.
+    sign_on_label: of the single sign-on provider, "" for none."""
 
     engine: Engine
     reader: Engine
@@ -37,6 +38,7 @@ class Context:
     private_addresses: bool = False
     post: Post = Post("", "", "")
     codes: Codes = Codes("")
+    sign_on_label: str = ""
     visit: Visit = field(default_factory=Visit)
 
     @contextmanager

@@ -11,6 +11,7 @@ from gateway.asking import READERS, WRITERS
 from gateway.door import SHORTEST_TOKEN
 from gateway.line import Line
 from gateway.live import LOOKERS
+from gateway.people.breached import Breached
 from plumbing import health, settings
 from plumbing.clock import Clock
 from plumbing.database import explain, make_engine
@@ -44,6 +45,9 @@ def main(arguments: list[str]) -> int:
         given.provider(clock)
     except settings.BadSettings as bad:
         sys.stderr.write(f"{bad}\n")
+        return 2
+    if fault := Breached(given.breached_passwords).fault():
+        sys.stderr.write(f"TRUEUP_BREACHED_PASSWORDS: {fault}\n")
         return 2
     engine = make_engine(given.database_url, "trueup gateway", STATEMENT_SECONDS, pool_size=READERS + WRITERS + LOOKERS)
     fault = health.database_check(engine)

@@ -34,6 +34,7 @@ from gateway.exports.serving import Exports
 from gateway.headers import WithHeaders
 from gateway.in_time import refuse_late_statements
 from gateway.live import Live
+from gateway.people.breached import Breached
 from gateway.people.codes import Codes
 from gateway.people.provider import Provider
 from gateway.people.single_sign_on import BEGIN, COME_BACK
@@ -44,7 +45,7 @@ from gateway.talking import Doorway
 from plumbing.clock import Clock
 from plumbing.logs import correlated
 from plumbing.secrets import public_key_of
-from plumbing.settings import PREFIX, BadSettings, Settings, setting
+from plumbing.settings import BREACHED_HELP, PREFIX, BadSettings, Settings, setting
 from plumbing.way_out import WayOut
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class GatewaySettings(Settings):
     private_addresses: bool = setting(
         default=False, help="whether webhooks and connections may lead to http and private addresses (sandbox only)"
     )
+    breached_passwords: str = setting("", help=BREACHED_HELP)
     oidc_issuer: str = setting(
         "", help="OpenID provider of single sign-on, such as https://login.example/tenant; empty: there is none"
     )
@@ -169,6 +171,7 @@ class Gateway:
             public_keys={"poller": given.poller_public_key, "psa_writer": given.psa_writer_public_key},
             private_addresses=given.private_addresses,
             codes=Codes(given.private_key),
+            breached=Breached(given.breached_passwords),
             sign_on_label=given.oidc_label if self._sign_on else "",
             post=self._post,
         )

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from plumbing.secrets import are_keys
 
 PREFIX: Final = "TRUEUP_"
+BREACHED_HELP: Final = "file of breached passwords, which nobody may choose: lines of SHA-1 hashes, sorted; empty: none"
 
 S = TypeVar("S", bound="Settings")
 
@@ -99,6 +100,7 @@ class OperatorSettings(Settings):
     poller_public_key: str = setting("", help="public key of the poller, made by `trueup key new`")
     psa_writer_public_key: str = setting("", help="public key of the writer, made by `trueup key new`")
     reporting_public_key: str = setting("", help="public key of reporting, made by `trueup key new`")
+    breached_passwords: str = setting("", help=BREACHED_HELP)
 
     def public_keys(self) -> dict[str, str]:
         """The public key of each service that opens secrets; BadSettings when one is not set."""

@@ -11,6 +11,7 @@ from domain.keys import MspId
 from gateway.door import Visit
 from gateway.errors import BadSetup, Refusal
 from gateway.live import Live
+from gateway.people.breached import Breached
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.codes import Codes
 from gateway.post import Post
@@ -38,6 +39,7 @@ class Context:
     private_addresses: bool = False
     post: Post = Post("", "", "")
     codes: Codes = Codes("")
+    breached: Breached = Breached("")
     sign_on_label: str = ""
     visit: Visit = field(default_factory=Visit)
 

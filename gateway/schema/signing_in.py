@@ -261,7 +261,7 @@ class SigningInMutations:
     ) -> dict[str, Any]:
         """Then one signs in with it."""
         context: Context = info.context
-        chosen = choose_password(context.engine, context.clock, token, new_password)
+        chosen = choose_password(context.engine, context.clock, context.breached, token, new_password)
         context.visit.new_cookies[DEVICE_COOKIE] = chosen.device
         context.post.send_if_set_up(chosen.email, "Your Trueup password was changed", _CHANGED)
         return {"ok": True}
@@ -273,7 +273,7 @@ class SigningInMutations:
         """Whoever sits at an open session cannot do it without the password."""
         context: Context = info.context
         try:
-            change_password(context.engine, context.clock, context.caller, current, new_password)
+            change_password(context.engine, context.clock, context.breached, context.caller, current, new_password)
         except Refusal as refusal:
             if refusal.code == "SIGN_IN_REFUSED":
                 context.visit.new_cookies[SESSION_COOKIE] = ""

@@ -296,6 +296,7 @@ def lies(provider: Provider) -> dict[str, Callable[[], None]]:
         "asked for by another client": claims(aud=["trueup", "another"], azp="another"),
         "expired": claims(exp=now - 120, iat=now - 400),
         "no expiry": claims(exp=None),
+        "no time of issue": claims(iat=None),
         "issued in the future": claims(iat=now + 600),
         "wrong nonce": claims(nonce="of another sign-in"),
         "no nonce": claims(nonce=None),
@@ -356,16 +357,26 @@ FAULTS: dict[str, Callable[[], Any]] = {
 }
 
 
+def most_memory(answering: Answering) -> int:
+    """Megabytes that the gateway took at most in its life."""
+    status = Path(f"/proc/{answering.process.pid}/status").read_text()
+    (most,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(most) // 1024
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_provider_that_fails_is_said_to_fail_in_time(mara: Browser, provider: Provider, fault: str) -> None:
+def test_a_provider_that_fails_is_said_to_fail_in_time(
+    mara: Browser, house: House, provider: Provider, fault: str
+) -> None:
     address = get(mara, "/sign-in/oidc")
     back = at_provider(address)
     provider.answers["/token"] = FAULTS[fault]
-    begun = time.monotonic()
+    begun, before = time.monotonic(), most_memory(house.answering)
 
     assert get(mara, "/sign-in/oidc/callback", **back) == refused("PROVIDER_FAILED")
 
     assert time.monotonic() - begun < 12
+    assert most_memory(house.answering) - before < 40
     provider.answers.clear()
     assert sign_on(mara) == "/"
 
@@ -599,6 +610,11 @@ def test_a_provider_in_the_own_network_is_not_called_unless_the_installation_all
         assert get(Browser(answering.url), "/sign-in/oidc") == refused("PROVIDER_FAILED")
 
     assert "only https addresses are called" in answering.output
+
+
+def test_a_provider_that_calls_itself_another_than_was_set_is_not_believed(house: House, provider: Provider) -> None:
+    with gateway(house.url, **house.settings | {"OIDC_ISSUER": house.settings["OIDC_ISSUER"] + "/"}) as answering:
+        assert get(Browser(answering.url), "/sign-in/oidc") == refused("PROVIDER_FAILED")
 
 
 def test_without_a_provider_there_is_nothing_of_it(house: House) -> None:

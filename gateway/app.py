@@ -45,7 +45,16 @@ from gateway.talking import Doorway
 from plumbing.clock import Clock
 from plumbing.logs import correlated
 from plumbing.secrets import public_key_of
-from plumbing.settings import BREACHED_HELP, PREFIX, BadSettings, Settings, setting
+from plumbing.settings import (
+    AUTOTASK_HOSTS,
+    BREACHED_HELP,
+    HOSTS_HELP,
+    PREFIX,
+    BadSettings,
+    Settings,
+    hosts_of,
+    setting,
+)
 from plumbing.way_out import WayOut
 
 log = logging.getLogger(__name__)
@@ -87,6 +96,8 @@ class GatewaySettings(Settings):
     private_addresses: bool = setting(
         default=False, help="whether webhooks and connections may lead to http and private addresses (sandbox only)"
     )
+    odin_hosts: str = setting("", help=HOSTS_HELP.format("marketplaces"))
+    autotask_hosts: str = setting(AUTOTASK_HOSTS, help=HOSTS_HELP.format("Autotask's web services"))
     breached_passwords: str = setting("", help=BREACHED_HELP)
     oidc_issuer: str = setting(
         "", help="OpenID provider of single sign-on, such as https://login.example/tenant; empty: there is none"
@@ -170,6 +181,7 @@ class Gateway:
             reporting_public_key=given.reporting_public_key,
             public_keys={"poller": given.poller_public_key, "psa_writer": given.psa_writer_public_key},
             private_addresses=given.private_addresses,
+            hosts={"odin": hosts_of(given.odin_hosts), "autotask": hosts_of(given.autotask_hosts)},
             codes=Codes(given.private_key),
             breached=Breached(given.breached_passwords),
             sign_on_label=given.oidc_label if self._sign_on else "",

@@ -123,18 +123,19 @@ def history(connection: Connection, msp_id: MspId, connection_id: str) -> list[d
 @dataclass(frozen=True)
 class Connections:
     """The door for who sets connections up. actor: on whose behalf; public_keys: of the services that open secrets;
-    private_addresses: whether connections may lead to http and into the own network."""
+    private_addresses: whether connections may lead to http and into the own network; hosts: of each kind the only ones, if any."""
 
     engine: Engine
     clock: Clock
     actor: str
     public_keys: Mapping[str, str]
     private_addresses: bool
+    hosts: Mapping[str, tuple[str, ...]]
 
     def save(self, msp_id: MspId, given: Given, upon: Upon) -> int:
         """The version that was made. BadSetup, PrivateAddress; Refusal CONNECTION_CHANGED, NO_SUCH_CONNECTION."""
         if given.kind in KINDS and given.settings.get(KINDS[given.kind].url):
-            self._judge(given.settings[KINDS[given.kind].url])
+            self._judge(given.kind, given.settings[KINDS[given.kind].url])
         return SetUp(self.engine, self.clock, self.actor).save_connection(
             msp_id, given.connection_id, given.kind, given.settings, given.secrets, self.public_keys, upon
         )
@@ -167,7 +168,7 @@ class Connections:
             setup_msp(connection, msp_id)
             before = standing(connection, msp_id, given.connection_id)
         tried = drafted(msp_id, before, given, self.public_keys, self.clock.now())
-        self._judge(str(tried.settings[KINDS[tried.kind].url]))
+        self._judge(tried.kind, str(tried.settings[KINDS[tried.kind].url]))
         version = before.version if before is not None and _is_same(before, tried, given) else None
         done = self._begin(msp_id, given.connection_id, operation_id, version)
         if done is not None:
@@ -214,11 +215,11 @@ class Connections:
             raise Refusal("TEST_BEGUN", said, "Wait a minute; then begin a new one, which tries the password again.")
         return row.version, row.steps
 
-    def _judge(self, url: str) -> None:
+    def _judge(self, kind: str, url: str) -> None:
         """Tells at once what the service would refuse when it connects, which is the wall. PrivateAddress."""
         if not self.private_addresses:
             with suppress(OSError):  # its name is not known now: every call looks again
-                WayOut(private_addresses=False).look(url)
+                WayOut(private_addresses=False, hosts=self.hosts.get(kind, ())).look(url)
 
 
 def _refuse_too_many(connection: Connection, values: Mapping[str, Any], now: datetime) -> None:

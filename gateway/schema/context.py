@@ -37,6 +37,7 @@ class Context:
     reporting_public_key: str = ""
     public_keys: Mapping[str, str] = field(default_factory=dict)
     private_addresses: bool = False
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     post: Post = Post("", "", "")
     codes: Codes = Codes("")
     breached: Breached = Breached("")

@@ -13,7 +13,7 @@ from plumbing.calls import Calls
 from plumbing.clock import Clock
 from plumbing.http import Limits
 from plumbing.secrets import NotForUs
-from plumbing.settings import OutsideSettings
+from plumbing.settings import OutsideSettings, hosts_of
 from plumbing.setup import UNSAVED, OutsideConnection
 from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_door import FIRST_ADDRESS, AutotaskAccount
@@ -147,5 +147,5 @@ def _open(engine: Engine, clock: Clock, settings: OutsideSettings, calls: Calls,
         limits = _TEST_LIMITS
     longest = float(given.get("longest_execution_seconds", 300))
     counting = calls.through(outside.msp_id, outside.connection_id)
-    way = WayOut(settings.private_addresses)
+    way = WayOut(settings.private_addresses, hosts=hosts_of(settings.autotask_hosts))
     return _Opened(AutotaskSoap(account, gate, clock, limits, longest, counting, way=way), gate)

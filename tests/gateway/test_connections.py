@@ -30,7 +30,7 @@ KEYS = {"POLLER_PUBLIC_KEY": POLLER[1], "PSA_WRITER_PUBLIC_KEY": WRITER[1]}
 URL = "https://192.0.43.8/marketplace/na/"
 ODIN = {"gateway_url": URL, "user": "api@acme.example"}
 SECRETS = {"password": "canary-password", "secret": "canary-secret"}
-AUTOTASK = {"address": "https://192.0.43.8/atws.asmx", "user": "api@acme.example"}
+AUTOTASK = {"address": "https://webservices2.autotask.net/atws.asmx", "user": "api@acme.example"}
 AUTOTASK_SECRETS = {"password": "canary-password", "tracking_identifier": "canary-identifier"}
 
 
@@ -226,6 +226,20 @@ def standing_odin(standing: str) -> Iterator[Answering]:
 def test_a_gateway_without_the_key_says_which_setting_is_missing(told: MspId, database: str) -> None:
     with gateway(role_url(database, "trueup_gateway")) as answering:
         assert "TRUEUP_POLLER_PUBLIC_KEY" in refusal(saved(answering, 0, ODIN, SECRETS))["message"]
+
+
+def test_an_address_at_a_host_that_is_not_called_for_its_kind_is_refused_when_it_is_saved_and_when_it_is_tried(
+    own: Answering,
+) -> None:
+    elsewhere = AUTOTASK | {"address": "https://autotask.net.evil.example/atws.asmx"}
+    as_autotask = {"id": "autotask", "kind": "AUTOTASK"}
+
+    answers = [saved(own, 0, elsewhere, AUTOTASK_SECRETS, **as_autotask), tried(own, elsewhere, AUTOTASK_SECRETS)]
+
+    for answer in answers:
+        assert refusal(answer)["code"] == "PRIVATE_ADDRESS"
+        assert "hosts that this installation calls here: autotask.net" in refusal(answer)["message"]
+    assert saved(own, 0, AUTOTASK, AUTOTASK_SECRETS, **as_autotask)["version"] == 1
 
 
 def test_kept_secrets_go_to_no_other_host_than_the_one_they_were_given_for(own: Answering) -> None:

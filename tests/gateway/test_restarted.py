@@ -1,10 +1,12 @@
-"""A gateway that is restarted while it answers: the client gets its answer or an error, and what it asks again is done once."""
+"""A gateway that is restarted while it answers, or loses its database: the client gets its answer or a clear error, and what it
+asks again is done once."""
 
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -12,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from domain.keys import MspId
 from plumbing.secrets import new_key_pair
+from tests.fault_proxy import FaultProxy
 from tests.gateway.connecting import SAVE, pairs
 from tests.gateway.serving import gateway
 from tests.servers import role_url
@@ -93,3 +96,27 @@ def test_g9_a_gateway_that_is_told_to_end_answers_first_and_what_is_asked_again_
 
     assert again(url) == said
     assert saves(engine) == 1
+
+
+def test_g5_without_the_database_what_needs_none_is_answered_and_the_rest_says_so_until_it_is_back(
+    told: MspId, database: str
+) -> None:
+    url = urlsplit(role_url(database, "trueup_gateway"))
+    ask = '{ subscriptions(mspId: "acme") { totalCount } }'
+    with FaultProxy(url.hostname or "", url.port or 0) as proxy:
+        by_proxy = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{proxy.port}").geturl()
+        with gateway(by_proxy) as door:
+            before = door.data(ask)
+            proxy.faults.refused = True
+            proxy.reset_all()
+
+            for _ in range(3):
+                refusal = door.refusal(ask)
+                assert (refusal["code"], refusal["message"]) == ("UNAVAILABLE", "The database does not answer in time.")
+                assert "/healthz" in refusal["fix"]
+            assert door.data("{ signInOptions { mail } }") == {"signInOptions": {"mail": False}}
+            assert requests.get(f"{door.url}/healthz", timeout=30).status_code == 503
+
+            proxy.faults.refused = False
+            assert wait_for(lambda: door.post(ask).json().get("data"), what="the database") == before
+            assert requests.get(f"{door.url}/healthz", timeout=30).status_code == 200

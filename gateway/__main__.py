@@ -11,6 +11,7 @@ from gateway.asking import READERS, WRITERS
 from gateway.door import SHORTEST_TOKEN
 from gateway.line import Line
 from gateway.live import LOOKERS
+from gateway.people.breached import Breached
 from plumbing import health, settings
 from plumbing.clock import Clock
 from plumbing.database import explain, make_engine
@@ -39,12 +40,21 @@ def main(arguments: list[str]) -> int:
         return 2
     start_logging("gateway", given.log_level)
     log.info("starting", extra={"settings": settings.masked(given)})
+    clock = Clock(given.clock_file)
+    try:
+        given.provider(clock)
+    except settings.BadSettings as bad:
+        sys.stderr.write(f"{bad}\n")
+        return 2
+    if fault := Breached(given.breached_passwords).fault():
+        sys.stderr.write(f"TRUEUP_BREACHED_PASSWORDS: {fault}\n")
+        return 2
     engine = make_engine(given.database_url, "trueup gateway", STATEMENT_SECONDS, pool_size=READERS + WRITERS + LOOKERS)
     fault = health.database_check(engine)
     if fault:
         sys.stderr.write(explain(Exception(fault), given.database_url) + "\n")
         return 1
-    application = Gateway(engine, given, Clock(given.clock_file)).application()
+    application = Gateway(engine, given, clock).application()
     uvicorn.run(
         application,
         host=given.host,

@@ -34,14 +34,28 @@ from gateway.exports.serving import Exports
 from gateway.headers import WithHeaders
 from gateway.in_time import refuse_late_statements
 from gateway.live import Live
+from gateway.people.breached import Breached
 from gateway.people.codes import Codes
+from gateway.people.provider import Provider
+from gateway.people.single_sign_on import BEGIN, COME_BACK
 from gateway.post import Post
 from gateway.schema.context import Context
+from gateway.single_sign_on import SingleSignOn
 from gateway.talking import Doorway
 from plumbing.clock import Clock
 from plumbing.logs import correlated
 from plumbing.secrets import public_key_of
-from plumbing.settings import Settings, setting
+from plumbing.settings import (
+    AUTOTASK_HOSTS,
+    BREACHED_HELP,
+    HOSTS_HELP,
+    PREFIX,
+    BadSettings,
+    Settings,
+    hosts_of,
+    setting,
+)
+from plumbing.way_out import WayOut
 
 log = logging.getLogger(__name__)
 LONGEST_BODY = 32 * 1024
@@ -82,7 +96,36 @@ class GatewaySettings(Settings):
     private_addresses: bool = setting(
         default=False, help="whether webhooks and connections may lead to http and private addresses (sandbox only)"
     )
+    odin_hosts: str = setting("", help=HOSTS_HELP.format("marketplaces"))
+    autotask_hosts: str = setting(AUTOTASK_HOSTS, help=HOSTS_HELP.format("Autotask's web services"))
+    breached_passwords: str = setting("", help=BREACHED_HELP)
+    oidc_issuer: str = setting(
+        "", help="OpenID provider of single sign-on, such as https://login.example/tenant; empty: there is none"
+    )
+    oidc_client_id: str = setting("", help="what the provider knows this installation by")
+    oidc_client_secret: str = setting("", secret=True, help="by which the provider knows that it is this installation")
+    oidc_label: str = setting("single sign-on", help="what people know the provider by: Sign in with <label>")
     rpc_seconds: int = setting(20, help="longest wait for the answer of another service, in seconds")
+
+    def provider(self, clock: Clock) -> Provider | None:
+        """The provider of single sign-on, if there is one. BadSettings when something of it lacks."""
+        if not self.oidc_issuer:
+            return None
+        needed = {"oidc_client_id", "oidc_client_secret", "public_url"}
+        missing = sorted(f"{PREFIX}{name.upper()}" for name in needed if not getattr(self, name))
+        if missing:
+            raise BadSettings(
+                f"set {' and '.join(missing)}: TRUEUP_OIDC_ISSUER needs {'it' if len(missing) == 1 else 'them'}"
+            )
+        return Provider(
+            self.oidc_issuer,
+            self.oidc_client_id,
+            self.oidc_client_secret,
+            self.oidc_label,
+            self.public_url.rstrip("/") + COME_BACK,
+            WayOut(self.private_addresses),
+            clock,
+        )
 
 
 class Gateway:
@@ -94,6 +137,9 @@ class Gateway:
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         refuse_late_statements(self._reader)
         self._door = Door(self._reader, clock, settings.gateway_token)
+        self._post = Post(settings.smtp_url, settings.mail_from, settings.public_url)
+        provider = settings.provider(clock)
+        self._sign_on = SingleSignOn(engine, clock, self._door, provider, self._post) if provider else None
         self._exports = Exports(engine, clock, self._door, settings.rabbitmq_url, float(settings.rpc_seconds))
         self._close_exports = CloseExports(engine, clock, self._door)
 
@@ -108,8 +154,17 @@ class Gateway:
             WebSocketRoute("/graphql", self.listen),
             Route("/export/close.{format}", self._close_exports.answer, methods=["GET"]),
             Route("/export/{file}", self._exports.answer, methods=["GET"]),
+            *self._sign_on_routes(),
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+
+    def _sign_on_routes(self) -> list[Route]:
+        if self._sign_on is None:
+            return []
+        return [
+            Route(BEGIN, self._sign_on.begin, methods=["GET"]),
+            Route(COME_BACK, self._sign_on.come_back, methods=["GET"]),
         ]
 
     @asynccontextmanager
@@ -126,8 +181,11 @@ class Gateway:
             reporting_public_key=given.reporting_public_key,
             public_keys={"poller": given.poller_public_key, "psa_writer": given.psa_writer_public_key},
             private_addresses=given.private_addresses,
+            hosts={"odin": hosts_of(given.odin_hosts), "autotask": hosts_of(given.autotask_hosts)},
             codes=Codes(given.private_key),
-            post=Post(given.smtp_url, given.mail_from, given.public_url),
+            breached=Breached(given.breached_passwords),
+            sign_on_label=given.oidc_label if self._sign_on else "",
+            post=self._post,
         )
         self._asking = Asking(house, introspection=given.introspection)
         self._doorway = Doorway(self._door, self._asking.stream)

@@ -6,7 +6,8 @@ No secret is in any answer, and none leaves here but sealed for the service that
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 import orjson
@@ -27,6 +28,8 @@ MOST_VERSIONS = 200
 # Longer than a service tries, so that its own words come.
 TEST_SECONDS = 75.0
 KEPT = timedelta(days=1)
+# Each test may try a password that is wrong, and Autotask locks a user after a few of those.
+TESTS_OF_A_CONNECTION, TESTS_OF_A_PERSON, TESTS_WINDOW = 10, 20, timedelta(minutes=15)
 
 _SAVES = """
 SELECT stream, stream_version AS version, actor, recorded_at, payload FROM log.events
@@ -48,7 +51,16 @@ ORDER BY e.stream_version DESC LIMIT :most
 """
 _BEGIN = """
 INSERT INTO setup.connection_tests (msp_id, operation_id, connection_id, version, begun_at, begun_by)
-VALUES (:msp_id, :operation_id, :connection_id, :version, :now, :actor) ON CONFLICT DO NOTHING
+VALUES (:msp_id, :operation_id, :connection_id, :version, :now, :actor)
+"""
+# When the test was begun that must leave the window before another may begin; NULL: it may begin now.
+_HINDERS = """
+SELECT greatest(
+    (SELECT begun_at FROM setup.connection_tests
+     WHERE msp_id = :msp_id AND begun_at > :since AND connection_id = :connection_id
+     ORDER BY begun_at DESC OFFSET :of_connection - 1 LIMIT 1),
+    (SELECT begun_at FROM setup.connection_tests WHERE msp_id = :msp_id AND begun_at > :since AND begun_by = :actor
+     ORDER BY begun_at DESC OFFSET :of_person - 1 LIMIT 1))
 """
 _END = "UPDATE setup.connection_tests SET steps = :steps WHERE msp_id = :msp_id AND operation_id = :operation_id"
 # What was shown last of a saved connection stays, however old.
@@ -111,18 +123,19 @@ def history(connection: Connection, msp_id: MspId, connection_id: str) -> list[d
 @dataclass(frozen=True)
 class Connections:
     """The door for who sets connections up. actor: on whose behalf; public_keys: of the services that open secrets;
-    private_addresses: whether connections may lead to http and into the own network."""
+    private_addresses: whether connections may lead to http and into the own network; hosts: of each kind the only ones, if any."""
 
     engine: Engine
     clock: Clock
     actor: str
     public_keys: Mapping[str, str]
     private_addresses: bool
+    hosts: Mapping[str, tuple[str, ...]]
 
     def save(self, msp_id: MspId, given: Given, upon: Upon) -> int:
         """The version that was made. BadSetup, PrivateAddress; Refusal CONNECTION_CHANGED, NO_SUCH_CONNECTION."""
         if given.kind in KINDS and given.settings.get(KINDS[given.kind].url):
-            self._judge(given.settings[KINDS[given.kind].url])
+            self._judge(given.kind, given.settings[KINDS[given.kind].url])
         return SetUp(self.engine, self.clock, self.actor).save_connection(
             msp_id, given.connection_id, given.kind, given.settings, given.secrets, self.public_keys, upon
         )
@@ -150,12 +163,12 @@ class Connections:
     ) -> tuple[int | None, list[dict[str, Any]]]:
         """The version that was tried (None: values that are not saved) and {step, ok, milliseconds, message, fix} of each
         step. ask: (service, method, **arguments) -> its answer. A test is sent once, however often its operation comes.
-        BadSetup, PrivateAddress; Refusal TEST_BEGUN."""
+        BadSetup, PrivateAddress; Refusal TEST_BEGUN, TOO_MANY_TESTS."""
         with of_msp(self.engine, msp_id).begin() as connection:
             setup_msp(connection, msp_id)
             before = standing(connection, msp_id, given.connection_id)
         tried = drafted(msp_id, before, given, self.public_keys, self.clock.now())
-        self._judge(str(tried.settings[KINDS[tried.kind].url]))
+        self._judge(tried.kind, str(tried.settings[KINDS[tried.kind].url]))
         version = before.version if before is not None and _is_same(before, tried, given) else None
         done = self._begin(msp_id, given.connection_id, operation_id, version)
         if done is not None:
@@ -177,31 +190,49 @@ class Connections:
     def _begin(
         self, msp_id: MspId, connection_id: str, operation_id: str, version: int | None
     ) -> tuple[int | None, list[dict[str, Any]]] | None:
-        """What this very operation has shown before; None: it is begun now. Refusal TEST_BEGUN."""
+        """What this very operation has shown before; None: it is begun now. Refusal TEST_BEGUN,
+        TOO_MANY_TESTS."""
         key = {"msp_id": msp_id, "operation_id": operation_id}
         now = self.clock.now()
         values = {"connection_id": connection_id, "version": version, "now": now, "actor": self.actor}
         with of_msp(self.engine, msp_id).begin() as connection:
+            # One at a time, so that of many at once no more begin than may.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('test ' || :msp_id))"), {"msp_id": msp_id})
             connection.execute(text(_FORGET), {"msp_id": msp_id, "before": now - KEPT})
-            if connection.execute(text(_BEGIN), key | values).rowcount:
-                return None
             row = connection.execute(
                 text(
                     """SELECT version, steps FROM setup.connection_tests
                        WHERE msp_id = :msp_id AND operation_id = :operation_id"""
                 ),
                 key,
-            ).one()
+            ).first()
+            if row is None:
+                _refuse_too_many(connection, values | {"msp_id": msp_id}, now)
+                connection.execute(text(_BEGIN), key | values)
+                return None
         if row.steps is None:
             said = "This test was begun before, and what it showed is not known yet."
             raise Refusal("TEST_BEGUN", said, "Wait a minute; then begin a new one, which tries the password again.")
         return row.version, row.steps
 
-    def _judge(self, url: str) -> None:
+    def _judge(self, kind: str, url: str) -> None:
         """Tells at once what the service would refuse when it connects, which is the wall. PrivateAddress."""
         if not self.private_addresses:
             with suppress(OSError):  # its name is not known now: every call looks again
-                WayOut(private_addresses=False).look(url)
+                WayOut(private_addresses=False, hosts=self.hosts.get(kind, ())).look(url)
+
+
+def _refuse_too_many(connection: Connection, values: Mapping[str, Any], now: datetime) -> None:
+    most = {"of_connection": TESTS_OF_A_CONNECTION, "of_person": TESTS_OF_A_PERSON}
+    hinders = connection.scalar(text(_HINDERS), {**values, **most, "since": now - TESTS_WINDOW})
+    if hinders is not None:
+        minutes = ceil((hinders + TESTS_WINDOW - now).total_seconds() / 60)
+        raise Refusal(
+            "TOO_MANY_TESTS",
+            f"Within {TESTS_WINDOW.seconds // 60} minutes a connection is tried {TESTS_OF_A_CONNECTION} times at most, "
+            f"and {TESTS_OF_A_PERSON} connections by one person: a wrong password tried too often locks the user.",
+            f"Try it again in {minutes} min.",
+        )
 
 
 def _is_same(before: OutsideConnection, tried: OutsideConnection, given: Given) -> bool:

@@ -21,11 +21,14 @@ from gateway.people.callers import NOBODY, OPERATOR, Caller
 from gateway.people.devices import DEVICE_KEPT
 from gateway.people.half_sign_ins import HALF_LASTS
 from gateway.people.sessions import Place
+from gateway.people.single_sign_on import VISIT_LASTS
 from plumbing.clock import Clock
 from plumbing.row_security import of_all_msps
 
 SHORTEST_TOKEN = 16
 SESSION_COOKIE, DEVICE_COOKIE, HALF_COOKIE = "__Host-trueup", "__Host-trueup-device", "__Host-trueup-half"
+# The provider sends the browser back from another site: the one cookie that must come with that.
+PROVIDER_COOKIE = "__Host-trueup-provider"
 LONGEST_COOKIE = 100
 
 
@@ -42,7 +45,12 @@ class Visit:
 
     def set_cookie_headers(self) -> list[tuple[str, str]]:
         """The headers that set them. A session's cookie goes with the browser, the device's stays."""
-        lasts = {SESSION_COOKIE: None, DEVICE_COOKIE: DEVICE_KEPT, HALF_COOKIE: HALF_LASTS}
+        lasts = {
+            SESSION_COOKIE: None,
+            DEVICE_COOKIE: DEVICE_KEPT,
+            HALF_COOKIE: HALF_LASTS,
+            PROVIDER_COOKIE: VISIT_LASTS,
+        }
         return [
             ("set-cookie", _cookie(name, value, lasts[name] if value else timedelta(0)))
             for name, value in self.new_cookies.items()
@@ -117,4 +125,4 @@ def _refuse_foreign(request: HTTPConnection) -> None:
 
 def _cookie(name: str, value: str, lasts: timedelta | None) -> str:
     age = "" if lasts is None else f"; Max-Age={int(lasts.total_seconds())}"
-    return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{age}"
+    return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite={'Lax' if name == PROVIDER_COOKIE else 'Strict'}{age}"

@@ -1,5 +1,6 @@
 """A URL that a person set, or an address its host has -> whether it leads, or may lead, into the installation's own network."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -12,7 +13,8 @@ _SPECIAL = tuple(ip_network(each) for each in ("192.0.0.0/24", "192.88.99.0/24",
 
 
 class PrivateAddress(ValueError):
-    """The URL leads, or may lead, to where only this installation should reach; the message says why and names no address."""
+    """The URL leads, or may lead, to where only this installation should reach, or to a host that it does not call; the message
+    says why and names no address."""
 
 
 def refuse_url(url: str) -> None:
@@ -30,6 +32,13 @@ def refuse_url(url: str) -> None:
         raise PrivateAddress(f"only port 443 is called; take away :{port}")
     if _is_odd_number(host):
         raise PrivateAddress(f"{host} is an address in an unusual form; write a name, or four numbers with dots")
+
+
+def refuse_host(url: str, hosts: Sequence[str]) -> None:
+    """PrivateAddress when the URL's host is neither one of these nor below one of them; none named: any may be."""
+    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    if hosts and not any(host == each or host.endswith(f".{each}") for each in hosts):
+        raise PrivateAddress(f"{host} is not among the hosts that this installation calls here: {', '.join(hosts)}")
 
 
 def is_public(text: str) -> bool:

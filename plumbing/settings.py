@@ -14,6 +14,10 @@ from urllib.parse import urlsplit
 from plumbing.secrets import are_keys
 
 PREFIX: Final = "TRUEUP_"
+#: Each may be a list with commas; what is below such a host may be called as well.
+AUTOTASK_HOSTS: Final = "autotask.net"
+HOSTS_HELP: Final = "hosts at which {} may be, with all below them, such as example.com,example.net; empty: any"
+BREACHED_HELP: Final = "file of breached passwords, which nobody may choose: lines of SHA-1 hashes, sorted; empty: none"
 
 S = TypeVar("S", bound="Settings")
 
@@ -87,6 +91,8 @@ class OutsideSettings(Settings):
     private_addresses: bool = setting(
         default=False, help="whether connections may lead to http and private addresses (sandbox only)"
     )
+    odin_hosts: str = setting("", help=HOSTS_HELP.format("marketplaces"))
+    autotask_hosts: str = setting(AUTOTASK_HOSTS, help=HOSTS_HELP.format("Autotask's web services"))
     http_connect_seconds: Decimal = setting(Decimal(10), help="longest wait for a connection to an outside API")
     http_read_seconds: Decimal = setting(Decimal(120), help="longest silence of an outside API")
     http_total_seconds: Decimal = setting(Decimal(300), help="longest time for one call to an outside API")
@@ -99,6 +105,7 @@ class OperatorSettings(Settings):
     poller_public_key: str = setting("", help="public key of the poller, made by `trueup key new`")
     psa_writer_public_key: str = setting("", help="public key of the writer, made by `trueup key new`")
     reporting_public_key: str = setting("", help="public key of reporting, made by `trueup key new`")
+    breached_passwords: str = setting("", help=BREACHED_HELP)
 
     def public_keys(self) -> dict[str, str]:
         """The public key of each service that opens secrets; BadSettings when one is not set."""
@@ -139,6 +146,11 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
     if faults:
         raise BadSettings("\n".join(faults))
     return kind(**values)
+
+
+def hosts_of(text: str) -> tuple[str, ...]:
+    """The hosts of a setting such as odin_hosts, as they are compared."""
+    return tuple(host for each in text.split(",") if (host := each.strip().strip(".").lower()))
 
 
 def settings_or_exit(kind: type[S]) -> S:

@@ -18,7 +18,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from plumbing.addresses import PrivateAddress, is_public, refuse_url
+from plumbing.addresses import PrivateAddress, is_public, refuse_host, refuse_url
 
 
 def look_up(host: str, port: int) -> list[str]:
@@ -32,12 +32,14 @@ def look_up(host: str, port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class WayOut:
-    """How requests leave. private_addresses: whether they may go by http and into the own network (sandbox only). resolve and
-    dial: the edge of the process, (host, port) -> addresses and (address, port), seconds -> socket."""
+    """How requests leave. private_addresses: whether they may go by http, into the own network and to any host (sandbox only).
+    hosts: the only ones, with all that is below them; none: any. resolve and dial: the edge of the process, (host, port) ->
+    addresses and (address, port), seconds -> socket."""
 
     private_addresses: bool
     resolve: Callable[[str, int], Sequence[str]] = look_up
     dial: Callable[..., socket.socket] = create_connection
+    hosts: tuple[str, ...] = ()
 
     def look(self, url: str) -> None:
         """Whether the URL may be called as it is now: PrivateAddress; OSError when its host's name is not known."""
@@ -48,6 +50,7 @@ class WayOut:
         """The part of `look` for which nothing is looked up. PrivateAddress."""
         if not self.private_addresses:
             refuse_url(url)
+            refuse_host(url, self.hosts)
 
     def connect(self, host: str, port: int, timeout: Any, **options: Any) -> socket.socket:
         """A connection to the first address that takes one; none unless all of them may be called. PrivateAddress, OSError."""

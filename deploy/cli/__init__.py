@@ -143,7 +143,7 @@ def connection_test(house: Installation, msp_id: str, connection_id: str) -> Non
     if kind is None:
         raise click.ClickException(f"MSP {msp_id} has no connection {connection_id!r}")
     # Where it leads is judged by the service that calls it.
-    door = Connections(house.engine, house.clock, "operator", {}, private_addresses=True)
+    door = Connections(house.engine, house.clock, "operator", {}, private_addresses=True, hosts={})
     ask = partial(house.ask, seconds=120)
     _, steps = door.test(MspId(msp_id), Given(connection_id, kind, {}, {}), uuid4().hex, ask)
     for step in steps:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from deploy.cli.installation import Installation, told
 from deploy.migrate import MIGRATIONS
 from deploy.migrations.rights import SERVICES
+from gateway.people.breached import Breached
 from plumbing import topology
 from plumbing.database import explain
 
@@ -37,7 +38,7 @@ class Finding:
 @told
 def doctor(house: Installation) -> None:
     """Look at everything and say what is wrong and what to do."""
-    findings = [*_database(house), *_broker(house)]
+    findings = [*_database(house), *_broker(house), *_files(house)]
     for finding in findings:
         click.echo(f"{'ok  ' if not finding.fix else 'FAIL'} {finding.about:<22} {finding.says}")
         if finding.fix:
@@ -144,6 +145,14 @@ def _broker(house: Installation) -> Iterator[Finding]:
                 yield _queue(broker, queue)
     except (OSError, amqp.AMQPError, BrokerError) as error:
         yield Finding("RabbitMQ", f"cannot be reached: {error}", "is it running, and is TRUEUP_RABBITMQ_URL right?")
+
+
+def _files(house: Installation) -> Iterator[Finding]:
+    path = house.settings.breached_passwords
+    if path:
+        fault = Breached(path).fault()
+        fix = "download it again, sorted by hash, and name it in TRUEUP_BREACHED_PASSWORDS" if fault else ""
+        yield Finding("breached passwords", fault or path, fix)
 
 
 def _queue(broker: BrokerConnection, queue: str) -> Finding:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import click
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from deploy.cli.installation import Installation, told
 from domain.keys import MspId
 from gateway.errors import Refusal
-from gateway.people import links
+from gateway.people import links, single_sign_on
 from gateway.people.first_password import set_first_password
 from gateway.people.permissions import Role
 from gateway.people.sign_in import address_of
@@ -59,10 +59,7 @@ def add(house: Installation, msp_id: str, email: str, name: str, role: str, firs
 def link(house: Installation, email: str) -> None:
     """Print a link by which EMAIL chooses a new password, as the mail for a forgotten one has it."""
     with house.engine.begin() as connection:
-        found = connection.scalar(text("SELECT user_id FROM people.users WHERE email = :e"), {"e": address_of(email)})
-        if found is None:
-            raise click.ClickException(f"there is no user {address_of(email)}: see `trueup user list`")
-        token = links.new_link(connection, found, links.RESET_LASTS, house.clock.now())
+        token = links.new_link(connection, _user_id(connection, email), links.RESET_LASTS, house.clock.now())
     _tell_link("reset-password", token, "30 minutes")
 
 
@@ -86,6 +83,18 @@ def reset_codes(house: Installation, msp_id: str, email: str) -> None:
     click.echo(f"{address_of(email)} signs in by its password alone, and is signed out everywhere.")
 
 
+@user.command("unlink")
+@click.argument("email")
+@click.pass_obj
+@told
+def unlink(house: Installation, email: str) -> None:
+    """Forget whom the single sign-on provider says EMAIL is: its next sign-in there begins anew."""
+    with house.engine.begin() as connection:
+        if not single_sign_on.unlink(connection, _user_id(connection, email)):
+            raise click.ClickException(f"{address_of(email)} has never signed in by single sign-on")
+    click.echo(f"{address_of(email)} is unlinked, and signed out everywhere.")
+
+
 @user.command("list")
 @click.argument("msp_id")
 @click.pass_obj
@@ -99,6 +108,13 @@ def listed(house: Installation, msp_id: str) -> None:
         click.echo(f"{row['email']:<40} {row['role']:<11} {row['state']:<9} {row['name']}")
     if not found:
         click.echo(f"Nobody can sign in to {msp_id} yet: trueup user add {msp_id} EMAIL --name NAME")
+
+
+def _user_id(connection: Connection, email: str) -> str:
+    found = connection.scalar(text("SELECT user_id FROM people.users WHERE email = :e"), {"e": address_of(email)})
+    if found is None:
+        raise click.ClickException(f"there is no user {address_of(email)}: see `trueup user list`")
+    return str(found)
 
 
 def _tell_link(page: str, token: str, lasts: str) -> None:

@@ -18,6 +18,7 @@ from deploy.sandbox.world import make_world
 from deploy.servers import loopback
 from deploy.up.screen import step, wait_until
 from domain.keys import MspId
+from gateway.people.breached import Breached
 from gateway.people.links import choose_password
 from gateway.people.permissions import Role
 from gateway.people.users import Users, users_of
@@ -98,7 +99,7 @@ def add_sandbox_admin(engine: Engine, clock: Clock, password: str) -> None:
         if any(row["email"] == ADMIN for row in users_of(connection, MSP)):
             return
     invited = Users(engine, clock, "operator").invite(MSP, ADMIN, "Sandbox Admin", Role.ADMIN)
-    choose_password(engine, clock, invited.link, password)
+    choose_password(engine, clock, Breached(""), invited.link, password)
 
 
 def _accounts(sandboxes: Sandboxes) -> dict[str, tuple[dict[str, str], dict[str, str]]]:

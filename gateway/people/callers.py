@@ -16,7 +16,8 @@ class Caller:
     """Who asks; name is recorded as the actor of whatever is changed.
 
     everything: the installation's own operator, who holds its token. roles: of a user, by MSP. key_msp and scopes: of an API key.
-    session: the id of a user's session. proven_at: when its user last gave the password. must_change: the user must choose a
+    session: the id of a user's session. proven_at: when its user last gave the password, or signed in at the provider
+    (by_single_sign_on). must_change: the user must choose a
     password before anything else."""
 
     name: str
@@ -24,6 +25,7 @@ class Caller:
     user_id: str = ""
     session: str = ""
     proven_at: datetime | None = None
+    by_single_sign_on: bool = False
     must_change: bool = False
     roles: Mapping[str, Role] = field(default_factory=dict)
     key_msp: str = ""
@@ -41,9 +43,13 @@ class Caller:
 
     def refuse_unproven(self, now: datetime) -> None:
         """Refusal PASSWORD_NEEDED when a user gave the password too long ago."""
-        if self.proven_until and now >= self.proven_until:
-            said = "This needs your password once more: you gave it more than 15 minutes ago."
-            raise Refusal("PASSWORD_NEEDED", said, "Send confirmPassword, then this again.")
+        if self.proven_until is None or now < self.proven_until:
+            return
+        if self.by_single_sign_on:
+            said = "This needs you to sign in at your provider once more: you did so more than 15 minutes ago."
+            raise Refusal("PASSWORD_NEEDED", said, "Open signInOptions.oidc.proveUrl, then send this again.")
+        said = "This needs your password once more: you gave it more than 15 minutes ago."
+        raise Refusal("PASSWORD_NEEDED", said, "Send confirmPassword, then this again.")
 
     def knows(self, msp_id: str) -> bool:
         """Whether the MSP exists for this caller; of others not even that is told."""

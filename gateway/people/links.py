@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from gateway.errors import Refusal
 from gateway.people import devices, half_sign_ins, sessions
+from gateway.people.breached import Breached
 from gateway.people.passwords import hashed, refuse_weak
 from gateway.people.tokens import hash_of, new_token
 from plumbing.clock import Clock
@@ -40,7 +41,7 @@ class Chosen:
     device: str
 
 
-def choose_password(engine: Engine, clock: Clock, token: str, password: str) -> Chosen:
+def choose_password(engine: Engine, clock: Clock, breached: Breached, token: str, password: str) -> Chosen:
     """The user's password is now this one; all its sessions end. Of two who use a link at once one wins. Refusal
     LINK_REFUSED, WEAK_PASSWORD."""
     values = {"hash": hash_of(token), "now": clock.now()}
@@ -51,7 +52,7 @@ def choose_password(engine: Engine, clock: Clock, token: str, password: str) -> 
     if user is None:
         raise _refused()
     # Looked at first, so that a password that is too weak does not use up the link.
-    refuse_weak(password, user.email, user.name)
+    refuse_weak(password, breached, user.email, user.name)
     password_hash = hashed(password)
     with engine.begin() as connection:
         used = connection.execute(text("DELETE FROM people.links WHERE link_hash = :hash AND ends_at > :now"), values)

@@ -4,13 +4,16 @@ from sqlalchemy import Engine, text
 
 from gateway.errors import Refusal
 from gateway.people import sessions
+from gateway.people.breached import Breached
 from gateway.people.callers import Caller
 from gateway.people.links import set_password
 from gateway.people.passwords import LONGEST, hashed, is_right, refuse_weak
 from plumbing.clock import Clock
 
 
-def change_password(engine: Engine, clock: Clock, caller: Caller, current: str, password: str) -> None:
+def change_password(
+    engine: Engine, clock: Clock, breached: Breached, caller: Caller, current: str, password: str
+) -> None:
     """Refusal SIGN_IN_REFUSED when the password until now is wrong, and the session has ended: whoever sits at an open one
     cannot try on. WEAK_PASSWORD."""
     with engine.connect() as connection:
@@ -24,7 +27,7 @@ def change_password(engine: Engine, clock: Clock, caller: Caller, current: str, 
         raise Refusal("SIGN_IN_REFUSED", "The password until now is wrong.", "Sign in again.")
     if password == current:
         raise Refusal("WEAK_PASSWORD", "This is the password until now.", "Choose another one.")
-    refuse_weak(password, caller.name, user.name)
+    refuse_weak(password, breached, caller.name, user.name)
     password_hash = hashed(password)
     with engine.begin() as connection:
         set_password(connection, caller.user_id, password_hash, clock.now())

@@ -6,10 +6,11 @@ who it is: by signing in, or by giving the password once more (proving.py).
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.permissions import Role
@@ -21,6 +22,14 @@ SEEN_EVERY = timedelta(minutes=1)
 LONGEST_AGENT = 200
 
 
+class SignInKind(StrEnum):
+    """By what a session was begun."""
+
+    PASSWORD = "password"  # noqa: S105
+    PASSWORD_AND_CODE = "password_and_code"  # noqa: S105
+    SINGLE_SIGN_ON = "single_sign_on"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a request comes from: an address, and what the browser says of itself."""
@@ -30,7 +39,7 @@ class Place:
 
 
 _FIND = """
-SELECT s.session_id, s.seen_at, s.proven_at, u.user_id, u.email, u.must_change,
+SELECT s.session_id, s.seen_at, s.proven_at, s.kind, u.user_id, u.email, u.must_change,
     coalesce((SELECT json_object_agg(r.msp_id, r.role) FROM people.roles r WHERE r.user_id = u.user_id AND NOT r.disabled),
         '{}') AS roles
 FROM people.sessions s JOIN people.users u USING (user_id)
@@ -38,14 +47,14 @@ WHERE s.session_hash = :hash AND s.begun_at > :begun_after AND s.seen_at > :seen
 """
 
 
-def begin(connection: Connection, user_id: str, place: Place, now: datetime) -> str:
+def begin(connection: Connection, user_id: str, place: Place, now: datetime, kind: SignInKind) -> str:
     """The token of a new session; rows of sessions that have ended by themselves go."""
     token = new_token()
     connection.execute(text(f"DELETE FROM people.sessions WHERE NOT ({_LIVES})"), _limits(now))
     connection.execute(
         text(
-            """INSERT INTO people.sessions (session_hash, session_id, user_id, begun_at, seen_at, proven_at, address, agent)
-               VALUES (:hash, :session_id, :user_id, :now, :now, :now, :address, :agent)"""
+            """INSERT INTO people.sessions (session_hash, session_id, user_id, begun_at, seen_at, proven_at, address, agent, kind)
+               VALUES (:hash, :session_id, :user_id, :now, :now, :now, :address, :agent, :kind)"""
         ),
         {
             "hash": hash_of(token),
@@ -54,6 +63,7 @@ def begin(connection: Connection, user_id: str, place: Place, now: datetime) -> 
             "now": now,
             "address": place.address,
             "agent": place.agent[:LONGEST_AGENT],
+            "kind": str(kind),
         },
     )
     return token
@@ -75,9 +85,21 @@ def caller_of(connection: Connection, token: str, now: datetime) -> Caller:
         user_id=found.user_id,
         session=found.session_id,
         proven_at=found.proven_at,
+        by_single_sign_on=found.kind == SignInKind.SINGLE_SIGN_ON,
         must_change=found.must_change,
         roles=roles,
     )
+
+
+def living(connection: Connection, session_id: str, now: datetime) -> Row[Any] | None:
+    """{user_id, email, proven_at} of a session that has not ended."""
+    return connection.execute(
+        text(
+            f"""SELECT user_id, u.email, s.proven_at FROM people.sessions s JOIN people.users u USING (user_id)
+                WHERE s.session_id = :session_id AND {_LIVES}"""
+        ),
+        {"session_id": session_id, **_limits(now)},
+    ).first()
 
 
 def proven(connection: Connection, session_id: str, now: datetime) -> None:
@@ -89,10 +111,10 @@ def proven(connection: Connection, session_id: str, now: datetime) -> None:
 
 
 def places_of(connection: Connection, user_id: str, now: datetime) -> list[dict[str, Any]]:
-    """{id, begun_at, seen_at, address, agent} of each living session of a user, the newest first."""
+    """{id, begun_at, seen_at, address, agent, kind} of each living session of a user, the newest first."""
     found = connection.execute(
         text(
-            f"""SELECT session_id AS id, begun_at, seen_at, address, agent FROM people.sessions
+            f"""SELECT session_id AS id, begun_at, seen_at, address, agent, kind FROM people.sessions
                 WHERE user_id = :user_id AND {_LIVES} ORDER BY begun_at DESC"""
         ),
         {"user_id": user_id, **_limits(now)},

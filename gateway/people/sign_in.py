@@ -11,7 +11,7 @@ from gateway.errors import Refusal
 from gateway.people import codes, devices, half_sign_ins, passwords, sessions, tries
 from gateway.people.codes import Codes
 from gateway.people.first_password import use_up
-from gateway.people.sessions import Place
+from gateway.people.sessions import Place, SignInKind
 from plumbing.clock import Clock
 
 LONGEST_EMAIL = 254
@@ -63,7 +63,7 @@ def sign_in(
         if user.must_change and not use_up(connection, user.user_id, user.password_hash):
             raise _refused()
         tries.forget(connection, counted, clock.now())
-        session = sessions.begin(connection, user.user_id, place, clock.now())
+        session = sessions.begin(connection, user.user_id, place, clock.now(), SignInKind.PASSWORD)
         return SignedIn(session, known or devices.new_device(connection, user.user_id, clock.now()), user.must_change)
 
 
@@ -88,7 +88,7 @@ def sign_in_with_code(
         if found.must_change and not use_up(connection, found.user_id, found.password_hash or ""):
             raise _refused()
         tries.forget(connection, counted, clock.now())
-        session = sessions.begin(connection, found.user_id, place, clock.now())
+        session = sessions.begin(connection, found.user_id, place, clock.now(), SignInKind.PASSWORD_AND_CODE)
         return SignedIn(session, known or devices.new_device(connection, found.user_id, clock.now()), found.must_change)
 
 

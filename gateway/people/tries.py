@@ -56,6 +56,11 @@ def reset_buckets(email: str, address: str) -> list[Bucket]:
     ]
 
 
+def provider_buckets(address: str) -> list[Bucket]:
+    """What returns from the single sign-on provider are counted by."""
+    return [_bucket(OF_ADDRESS, "provider address", address, at_most=True)]
+
+
 def pause(connection: Connection, counted: list[Bucket], now: datetime) -> timedelta:
     """How long to wait before the next try; zero: try now. It counts as failed until `forget` says otherwise, so commit it
     first: a thousand at once are then not all let through."""

@@ -151,16 +151,19 @@ class Users:
 
 
 def users_of(connection: Connection, msp_id: str) -> list[dict[str, Any]]:
-    """{user_id, name, email, role, state (active, invited, disabled), codes_on, last_seen_at} of each user of the MSP, by
-    name."""
+    """{user_id, name, email, role, state (active, invited, disabled), single_sign_on, codes_on, last_seen_at} of each user of the
+    MSP, by name."""
     found = connection.execute(
         text(
             """SELECT u.user_id, u.name, u.email, r.role,
-                   CASE WHEN r.disabled THEN 'disabled' WHEN u.password_hash IS NULL THEN 'invited' ELSE 'active' END AS state,
+                   CASE WHEN r.disabled THEN 'disabled' WHEN u.password_hash IS NULL AND NOT i.linked THEN 'invited'
+                       ELSE 'active' END AS state,
+                   i.linked AS single_sign_on,
                    EXISTS (SELECT FROM people.codes c WHERE c.user_id = u.user_id AND c.on_since IS NOT NULL) AS codes_on,
                    (SELECT max(s.seen_at) FROM people.sessions s WHERE s.user_id = u.user_id) AS last_seen_at
-               FROM people.roles r JOIN people.users u USING (user_id) WHERE r.msp_id = :msp_id
-               ORDER BY lower(u.name), u.email"""
+               FROM people.roles r JOIN people.users u USING (user_id),
+                   LATERAL (SELECT EXISTS (SELECT FROM people.identities i WHERE i.user_id = u.user_id)) AS i (linked)
+               WHERE r.msp_id = :msp_id ORDER BY lower(u.name), u.email"""
         ),
         {"msp_id": msp_id},
     )

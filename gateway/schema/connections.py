@@ -331,7 +331,12 @@ def _answered(
     """One row; what forbids it is told with the row."""
     known, context = checked(info, msp_id, operation_id, 1)
     door = Connections(
-        context.engine, context.clock, context.caller.name, context.public_keys, context.private_addresses
+        context.engine,
+        context.clock,
+        context.caller.name,
+        context.public_keys,
+        context.private_addresses,
+        context.hosts,
     )
     try:
         return outcome(operation_id, [{"id": row, "ok": True}]) | act(known, context, door)

@@ -11,6 +11,7 @@ from domain.keys import MspId
 from gateway.door import Visit
 from gateway.errors import BadSetup, Refusal
 from gateway.live import Live
+from gateway.people.breached import Breached
 from gateway.people.callers import NOBODY, Caller
 from gateway.people.codes import Codes
 from gateway.post import Post
@@ -22,7 +23,8 @@ from plumbing.row_security import of_msp
 
 @dataclass(frozen=True)
 class Context:
-    """One request's view of the house. public_keys: of the services that open connections' secrets, "" where not set."""
+    """One request's view of the house. public_keys: of the services that open connections' secrets, "" where not set.
+    sign_on_label: of the single sign-on provider, "" for none."""
 
     engine: Engine
     reader: Engine
@@ -35,8 +37,11 @@ class Context:
     reporting_public_key: str = ""
     public_keys: Mapping[str, str] = field(default_factory=dict)
     private_addresses: bool = False
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     post: Post = Post("", "", "")
     codes: Codes = Codes("")
+    breached: Breached = Breached("")
+    sign_on_label: str = ""
     visit: Visit = field(default_factory=Visit)
 
     @contextmanager

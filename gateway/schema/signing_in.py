@@ -15,6 +15,7 @@ from gateway.people.own_password import change_password
 from gateway.people.permissions import PERMISSIONS, Role
 from gateway.people.profile import profile_of
 from gateway.people.sign_in import HalfSignedIn, SignedIn, sign_in, sign_in_with_code
+from gateway.people.single_sign_on import BEGIN
 from gateway.schema.context import Context
 from gateway.schema.making import made_type, many
 from gateway.schema.roles import RoleName
@@ -22,10 +23,24 @@ from gateway.schema.scalars import DateTime
 from plumbing import setup
 
 
+class SingleSignOnOption(graphene.ObjectType):
+    """The provider at which people of this installation may sign in."""
+
+    label = graphene.String(required=True, description="What people know it by.")
+    url = graphene.String(
+        required=True, description="Where the button leads; ?next=/path names the page that is wanted afterwards."
+    )
+    prove_url = graphene.String(
+        required=True,
+        description="Where who is signed in shows once more who it is, or adds single sign-on to its user; &next=/path as well.",
+    )
+
+
 class SignInOptions(graphene.ObjectType):
     """What the page of the sign-in offers."""
 
     mail = graphene.Boolean(required=True, description="Whether a reset link can be sent by mail.")
+    oidc = graphene.Field(SingleSignOnOption, description="Single sign-on; null: this installation has none.")
 
 
 Membership = made_type(
@@ -68,6 +83,7 @@ SignIn = made_type(
         "address": graphene.String(required=True, description="From where."),
         "agent": graphene.String(required=True, description="What the browser says of itself."),
         "here": graphene.Boolean(required=True, description="Whether it is this one."),
+        "kind": graphene.String(required=True, description="password, password_and_code or single_sign_on."),
     },
 )
 
@@ -126,12 +142,16 @@ def _sign_ins(_root: object, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
     return [row | {"here": row["id"] == caller.session} for row in found]
 
 
+def _oidc(label: str) -> dict[str, str] | None:
+    return {"label": label, "url": BEGIN, "prove_url": f"{BEGIN}?prove=true"} if label else None
+
+
 def signing_in_fields() -> dict[str, tuple[Any, Any]]:
     """The fields of the root query, each with its resolver."""
     return {
         "sign_in_options": (
             graphene.Field(graphene.NonNull(SignInOptions), description="What the page of the sign-in offers."),
-            lambda _root, info: {"mail": info.context.post.is_set_up},
+            lambda _root, info: {"mail": info.context.post.is_set_up, "oidc": _oidc(info.context.sign_on_label)},
         ),
         "me": (graphene.Field(graphene.NonNull(Me), description="Who is signed in."), _me),
         "sign_ins": (
@@ -241,7 +261,7 @@ class SigningInMutations:
     ) -> dict[str, Any]:
         """Then one signs in with it."""
         context: Context = info.context
-        chosen = choose_password(context.engine, context.clock, token, new_password)
+        chosen = choose_password(context.engine, context.clock, context.breached, token, new_password)
         context.visit.new_cookies[DEVICE_COOKIE] = chosen.device
         context.post.send_if_set_up(chosen.email, "Your Trueup password was changed", _CHANGED)
         return {"ok": True}
@@ -253,7 +273,7 @@ class SigningInMutations:
         """Whoever sits at an open session cannot do it without the password."""
         context: Context = info.context
         try:
-            change_password(context.engine, context.clock, context.caller, current, new_password)
+            change_password(context.engine, context.clock, context.breached, context.caller, current, new_password)
         except Refusal as refusal:
             if refusal.code == "SIGN_IN_REFUSED":
                 context.visit.new_cookies[SESSION_COOKIE] = ""

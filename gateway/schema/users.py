@@ -30,9 +30,13 @@ User = made_type(
         "email": graphene.String(required=True, description="By which it signs in."),
         "role": graphene.Field(RoleName, required=True, description="What it is for the MSP."),
         "state": graphene.String(
-            required=True, description="active, invited (has chosen no password yet) or disabled."
+            required=True,
+            description="active, invited (has chosen no password yet, nor come by single sign-on) or disabled.",
         ),
         "codes_on": graphene.Boolean(required=True, description="Whether a one-time code is asked after its password."),
+        "single_sign_on": graphene.Boolean(
+            required=True, description="Whether it has signed in by single sign-on and may do so again."
+        ),
         "last_seen_at": DateTime(description="When it last asked something; null: it is signed in nowhere."),
     },
 )

@@ -10,7 +10,7 @@ from plumbing.calls import Counting
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits
 from plumbing.secrets import NotForUs
-from plumbing.settings import OutsideSettings
+from plumbing.settings import OutsideSettings, hosts_of
 from plumbing.setup import OutsideConnection
 from plumbing.way_out import WayOut
 from services.poller.sources.simple_api import Access, SimpleApi
@@ -49,7 +49,8 @@ def opened(
     limits = Limits(
         float(settings.http_connect_seconds), float(settings.http_read_seconds), float(settings.http_total_seconds)
     )
-    http = Http("odin", limits, clock, WayOut(settings.private_addresses), (access.password, access.key))
+    way = WayOut(settings.private_addresses, hosts=hosts_of(settings.odin_hosts))
+    http = Http("odin", limits, clock, way, (access.password, access.key))
     try:
         yield SimpleApi(access, http, budget, clock, deadline, counting)
     finally:

@@ -13,7 +13,7 @@ from plumbing.calls import Calls
 from plumbing.clock import Clock
 from plumbing.http import Limits
 from plumbing.secrets import NotForUs
-from plumbing.settings import OutsideSettings
+from plumbing.settings import OutsideSettings, hosts_of
 from plumbing.setup import UNSAVED, OutsideConnection
 from plumbing.way_out import WayOut
 from services.psa_writer.psa.autotask_door import FIRST_ADDRESS, AutotaskAccount
@@ -23,6 +23,9 @@ from services.psa_writer.writer import OpenPsa
 
 #: Autotask works on three calls of one integration and entity at a time ("API thread limiting" in its help).
 _AT_ONCE = 3
+# A person waits for a test: each of its calls may take so long, and none is begun after TEST_SECONDS.
+_TEST_LIMITS = Limits(connect=5, read=15, total=15)
+TEST_SECONDS = 50.0
 _LONGEST_WAIT = 20.0
 _RESAVE_FIX = "Save the connection again with its user, password and tracking identifier."
 _LATE_FIX = "Nothing to do: nothing was sent, and Trueup tries again by itself."
@@ -113,11 +116,17 @@ class _Gate:
 
     @contextmanager
     def __call__(self, entity: str) -> Iterator[None]:
-        with self.budget.slot(entity, _LONGEST_WAIT, self.longest_call):
-            self.budget.wait_and_take(_LONGEST_WAIT)
+        with self.budget.slot(entity, self._patience(), self.longest_call):
+            self.budget.wait_and_take(self._patience())
             if self.deadline is not None and self.clock.now() > self.deadline:
                 raise PsaFailure("unreachable", "It took too long to come to the PSA; nothing was sent.", _LATE_FIX)
             yield
+
+    def _patience(self) -> float:
+        """Seconds that a call may wait for its turn."""
+        if self.deadline is None:
+            return _LONGEST_WAIT
+        return min(_LONGEST_WAIT, max(0.0, (self.deadline - self.clock.now()).total_seconds()))
 
 
 def _open(engine: Engine, clock: Clock, settings: OutsideSettings, calls: Calls, outside: OutsideConnection) -> _Opened:
@@ -134,7 +143,9 @@ def _open(engine: Engine, clock: Clock, settings: OutsideSettings, calls: Calls,
     window = Window(int(given.get("calls_per_hour", 2500)), 3600)
     gate = _Gate(Budget(engine, name, [window], clock, slots=_AT_ONCE), clock, total + _LONGEST_WAIT)
     limits = Limits(float(settings.http_connect_seconds), float(settings.http_read_seconds), total)
+    if outside.version == UNSAVED:
+        limits = _TEST_LIMITS
     longest = float(given.get("longest_execution_seconds", 300))
     counting = calls.through(outside.msp_id, outside.connection_id)
-    way = WayOut(settings.private_addresses)
+    way = WayOut(settings.private_addresses, hosts=hosts_of(settings.autotask_hosts))
     return _Opened(AutotaskSoap(account, gate, clock, limits, longest, counting, way=way), gate)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -19,10 +20,11 @@ from plumbing.house import House, HouseProvider
 from plumbing.logs import correlated
 from plumbing.resealing import OpensSecrets
 from plumbing.settings import OutsideSettings, setting
+from plumbing.setup import UNSAVED
 from plumbing.sweeping import sweeping
 from services.psa_writer import by_hand
 from services.psa_writer.catalogue import read_catalogue
-from services.psa_writer.outside import opener
+from services.psa_writer.outside import TEST_SECONDS, opener
 from services.psa_writer.posting import post_due
 from services.psa_writer.preview import preview
 from services.psa_writer.preview_policies import preview_policies
@@ -138,7 +140,9 @@ def _tested(house: House, msp_id: MspId, connection_id: ConnectionId, unsaved: d
     writer = writer_of(house)
     with house.engine.connect() as connection:
         outside = setup.to_be_tried(connection, msp_id, connection_id, unsaved)
-    opened = writer.open_psa(outside)
+    # Opened for this alone, also when it is saved: what an older client has learned would not be tried.
+    opened = writer.open_psa(replace(outside, version=UNSAVED))
+    opened.send_by(house.clock.now() + timedelta(seconds=TEST_SECONDS))
     try:
         return {"steps": [asdict(step) for step in opened.psa.test()], "refusal": None}
     finally:

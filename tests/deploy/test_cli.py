@@ -57,6 +57,7 @@ GROUPS = ["", "migrate", "key", "key new", "key rotate", "msp", "msp add", "conn
 GROUPS += ["policy list", "policy set", "policy unset", "policy history", "connection set", "connection test"]
 GROUPS += ["poll", "catalogue", "relations", "relations import", "relations export", "failures", "failures list"]
 GROUPS += ["failures retry", "export", "replay", "doctor", "user", "user add", "user link", "user reset-codes"]
+GROUPS += ["user unlink"]
 
 
 def test_every_command_has_help() -> None:
@@ -309,6 +310,29 @@ def test_a_replay_until_nowhere_is_refused(trueup: Run, database: str, arguments
     assert outcome.returncode != 0
     assert why in said(outcome)
     assert "Traceback" not in said(outcome)
+
+
+def test_the_doctor_says_that_a_file_of_breached_passwords_is_none(trueup: Run, tmp_path: Path) -> None:
+    outcome = trueup("doctor", TRUEUP_BREACHED_PASSWORDS=str(tmp_path / "none"))
+
+    assert f"{tmp_path}/none cannot be read" in said(outcome)
+    assert "download it again" in said(outcome)
+
+
+def test_the_operator_forgets_whom_the_provider_says_a_user_is(trueup: Run, database: str) -> None:
+    engine = make_engine(database, "test")
+    user = add_user(engine, add_msp(engine), "ada@acme.example", Role.ADMIN)
+    with engine.begin() as connection:
+        known = "INSERT INTO people.identities VALUES ('https://login.example', 'ada-1', :user, now())"
+        connection.execute(text(known), {"user": user})
+
+    done, again = (trueup("user", "unlink", " ADA@acme.example") for _ in range(2))
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM people.identities")) == 0
+    engine.dispose()
+    assert done.returncode == 0, said(done)
+    assert (again.returncode, "never signed in by single sign-on" in said(again)) == (1, True)
 
 
 def test_who_has_lost_app_and_recovery_codes_is_let_in_by_the_operator(trueup: Run, database: str) -> None:

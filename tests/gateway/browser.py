@@ -7,6 +7,7 @@ import requests
 from sqlalchemy import Engine
 
 from domain.keys import MspId
+from gateway.people.breached import Breached
 from gateway.people.links import choose_password
 from gateway.people.permissions import Role
 from gateway.people.users import Users
@@ -66,5 +67,5 @@ def add_user(engine: Engine, msp_id: MspId, email: str, role: Role, password: st
     """The id of a user who has chosen a password."""
     invited = Users(engine, Clock(), "test").invite(msp_id, email, email.partition("@")[0], role)
     if invited.link:
-        choose_password(engine, Clock(), invited.link, password)
+        choose_password(engine, Clock(), Breached(""), invited.link, password)
     return invited.user_id

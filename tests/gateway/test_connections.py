@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,10 +11,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from domain.keys import ConnectionId, MspId
+from gateway.connections import TESTS_OF_A_CONNECTION, TESTS_OF_A_PERSON
 from gateway.people.permissions import PERMISSIONS, Role
 from gateway.set_up import SetUp
 from plumbing.clock import Clock
 from plumbing.secrets import new_key_pair, unseal
+from tests.gateway.browser import Browser, add_user
 from tests.gateway.connecting import ASK, HISTORY, RESTORE, SAVE, TEST, pairs
 from tests.gateway.serving import Answering, gateway
 from tests.processes import Process
@@ -27,7 +30,7 @@ KEYS = {"POLLER_PUBLIC_KEY": POLLER[1], "PSA_WRITER_PUBLIC_KEY": WRITER[1]}
 URL = "https://192.0.43.8/marketplace/na/"
 ODIN = {"gateway_url": URL, "user": "api@acme.example"}
 SECRETS = {"password": "canary-password", "secret": "canary-secret"}
-AUTOTASK = {"address": "https://192.0.43.8/atws.asmx", "user": "api@acme.example"}
+AUTOTASK = {"address": "https://webservices2.autotask.net/atws.asmx", "user": "api@acme.example"}
 AUTOTASK_SECRETS = {"password": "canary-password", "tracking_identifier": "canary-identifier"}
 
 
@@ -225,6 +228,20 @@ def test_a_gateway_without_the_key_says_which_setting_is_missing(told: MspId, da
         assert "TRUEUP_POLLER_PUBLIC_KEY" in refusal(saved(answering, 0, ODIN, SECRETS))["message"]
 
 
+def test_an_address_at_a_host_that_is_not_called_for_its_kind_is_refused_when_it_is_saved_and_when_it_is_tried(
+    own: Answering,
+) -> None:
+    elsewhere = AUTOTASK | {"address": "https://autotask.net.evil.example/atws.asmx"}
+    as_autotask = {"id": "autotask", "kind": "AUTOTASK"}
+
+    answers = [saved(own, 0, elsewhere, AUTOTASK_SECRETS, **as_autotask), tried(own, elsewhere, AUTOTASK_SECRETS)]
+
+    for answer in answers:
+        assert refusal(answer)["code"] == "PRIVATE_ADDRESS"
+        assert "hosts that this installation calls here: autotask.net" in refusal(answer)["message"]
+    assert saved(own, 0, AUTOTASK, AUTOTASK_SECRETS, **as_autotask)["version"] == 1
+
+
 def test_kept_secrets_go_to_no_other_host_than_the_one_they_were_given_for(own: Answering) -> None:
     # given a version that led to another host
     made(own)
@@ -367,6 +384,57 @@ def test_a_test_is_sent_once_however_often_its_operation_comes(asking: Answering
     given = {"settings": pairs(ODIN), "secrets": pairs(SECRETS)}
     assert asking.refusal(TEST, **silent, **given)["code"] == "UNAVAILABLE"
     assert refusal(tried(asking, ODIN, SECRETS, **silent))["code"] == "TEST_BEGUN"
+
+
+@pytest.mark.rabbitmq
+def test_a_connection_is_tried_a_few_times_only_and_whoever_comes_later_is_told_when(
+    asking: Answering, engine: Engine
+) -> None:
+    given = {"settings": pairs(AUTOTASK), "secrets": pairs(AUTOTASK_SECRETS), "id": "autotask", "kind": "AUTOTASK"}
+
+    def passed(minutes: int) -> None:
+        with engine.begin() as connection:
+            query = "UPDATE setup.connection_tests SET begun_at = begun_at - CAST(:time AS interval)"
+            connection.execute(text(query), {"time": timedelta(minutes=minutes)})
+
+    # when two more than may are begun at once
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(
+            pool.map(lambda n: asking.data(TEST, **given, operation=f"o{n}"), range(TESTS_OF_A_CONNECTION + 2))
+        )
+
+    # then
+    rows = [answer["testConnection"]["results"][0] for answer in answers]
+    assert sum(row["ok"] for row in rows) == TESTS_OF_A_CONNECTION
+    assert {row["refusal"]["code"] for row in rows if not row["ok"]} == {"TOO_MANY_TESTS"}
+    done = next(n for n, row in enumerate(rows) if row["ok"])
+    assert asking.data(TEST, **given, operation=f"o{done}") == answers[done]
+    passed(10)
+    said = refusal(tried(asking, AUTOTASK, AUTOTASK_SECRETS))
+    assert (said["code"], said["fix"]) == ("TOO_MANY_TESTS", "Try it again in 5 min.")
+    assert asking.data('{ connections(mspId: "acme") { saved { id } } }')["connections"]["saved"] == []
+    passed(5)
+    assert tried(asking, AUTOTASK, AUTOTASK_SECRETS)["results"][0]["ok"]
+
+
+@pytest.mark.rabbitmq
+def test_one_person_tries_a_few_connections_only_and_holds_nobody_else_up(
+    asking: Answering, engine: Engine, told: MspId
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO setup.connection_tests (msp_id, operation_id, connection_id, begun_at, begun_by)
+                   SELECT :msp_id, 'o' || n, 'c' || n, now(), 'operator' FROM generate_series(1, :most) n"""
+            ),
+            {"msp_id": told, "most": TESTS_OF_A_PERSON},
+        )
+    add_user(engine, told, "ada@acme.example", Role.ADMIN)
+    ada = Browser(asking.url)
+    ada.sign_in("ada@acme.example")
+
+    assert refusal(tried(asking, AUTOTASK, AUTOTASK_SECRETS, id="another"))["code"] == "TOO_MANY_TESTS"
+    assert ada.data(TEST, **_first())["testConnection"]["results"][0]["ok"]
 
 
 @pytest.mark.rabbitmq

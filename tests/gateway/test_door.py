@@ -35,7 +35,7 @@ def test_without_the_token_nothing_is_answered(served: Answering, header: str) -
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
-def test_only_post_reaches_graphql(served: Answering, method: str) -> None:
+def test_g3_only_post_reaches_graphql(served: Answering, method: str) -> None:
     headers = {"authorization": f"Bearer {TOKEN}"}
     answer = requests.request(method, f"{served.url}/graphql?query={SMALL}", headers=headers, timeout=10)
 
@@ -43,7 +43,7 @@ def test_only_post_reaches_graphql(served: Answering, method: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_only_json_is_read(served: Answering, kind: str) -> None:
+def test_g3_only_json_is_read(served: Answering, kind: str) -> None:
     answer = served.post(SMALL, headers={"content-type": kind})
 
     assert answer.status_code == 415
@@ -75,7 +75,7 @@ def test_a_body_of_more_than_32_kilobytes_is_refused(served: Answering) -> None:
     assert served.post(SMALL + " " * 32 * 1024).status_code == 413
 
 
-def test_a_body_that_only_trickles_in_is_given_up(served: Answering) -> None:
+def test_g1_a_body_that_only_trickles_in_is_given_up(served: Answering) -> None:
     address = urlsplit(served.url)
     head = (
         f"POST /graphql HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {TOKEN}\r\n"
@@ -161,7 +161,7 @@ BOTTOMLESS = "{a" * 333 + "}" * 333
         "two operations",
     ],
 )
-def test_an_immodest_request_is_refused_at_once(served: Answering, query: str) -> None:
+def test_g1_an_immodest_request_is_refused_at_once(served: Answering, query: str) -> None:
     served.post(SMALL)
 
     answer = served.post(query)

@@ -191,14 +191,16 @@ def test_a_fault_in_mid_stream_does_not_look_like_a_whole_file(crowd: Answering,
 
 
 @pytest.mark.parametrize("path", ["subscriptions.csv?msp=acme", "subscriptions.xlsx?msp=acme"])
-def test_when_the_client_goes_away_the_database_is_free_at_once(crowd: Answering, crowded: Engine, path: str) -> None:
+def test_g8_when_the_client_goes_away_the_database_is_free_at_once(
+    crowd: Answering, crowded: Engine, path: str
+) -> None:
     with asking(crowd, path):
         wait_for(lambda: at_work(crowded), every=0.01, what="the export to begin")
 
     wait_for(lambda: not at_work(crowded), 5, what="the export to end")
 
 
-def test_exports_beyond_the_bound_are_told_to_come_back_and_pages_do_not_wait(
+def test_g8_exports_beyond_the_bound_are_told_to_come_back_and_pages_do_not_wait(
     crowd: Answering, crowded: Engine
 ) -> None:
     with ExitStack() as clients:

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import requests
 from plumbing.addresses import PrivateAddress, is_public
 from plumbing.clock import Clock
 from plumbing.http import Http, Limits, OutsideFailure
+from plumbing.settings import hosts_of
 from plumbing.way_out import WayOut, look_up, session
 
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -166,7 +167,7 @@ URLS = [
 
 
 @pytest.mark.parametrize("url", [*(f"https://{host}/x" for host in NO_PUBLIC_ADDRESS + ODD_NUMBERS + IDN), *URLS])
-def test_no_packet_leaves_for_a_url_that_leads_inside(inside: Inside, url: str) -> None:
+def test_g7_no_packet_leaves_for_a_url_that_leads_inside(inside: Inside, url: str) -> None:
     edge = Edge(inside.port)
 
     failure = refused(edge.way(), url)
@@ -194,6 +195,31 @@ def test_a_refusal_says_what_to_change_and_neither_secrets_nor_what_a_name_leads
     assert not [each for each in ("canary", "10.20.30.40") if each in str(failure)]
 
 
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("https://autotask.net/x", True),
+        ("https://webservices2.Autotask.NET./x", True),
+        ("https://other.example/x", True),
+        ("https://evilautotask.net/x", False),
+        ("https://autotask.net.evil.example/x", False),
+        ("https://evil.example/autotask.net", False),
+        ("https://evil.example?autotask.net", False),
+        ("https://8.8.8.8/", False),
+    ],
+)
+def test_only_named_hosts_and_what_is_below_them_are_called(inside: Inside, url: str, *, called: bool) -> None:
+    edge = Edge(inside.port, [[PUBLIC]])
+    way = replace(edge.way(), hosts=hosts_of(" autotask.net , Other.Example,"))
+
+    failure = refused(way, url)
+
+    assert bool(edge.dialled) == called
+    assert (
+        "not among the hosts that this installation calls here: autotask.net, other.example" in failure.message
+    ) == (not called)
+
+
 @pytest.mark.parametrize("private", [[PUBLIC, "10.0.0.1"], ["::1", PUBLIC], ["fe80::1%eth0"], ["::ffff:10.0.0.1"]])
 def test_a_name_with_one_private_address_among_others_is_refused(inside: Inside, private: list[str]) -> None:
     edge = Edge(inside.port, [private])
@@ -211,7 +237,7 @@ def test_a_connection_goes_to_the_judged_address_and_speaks_to_the_name(hook: Ho
     assert hook.heard == [("hooks.example.test", "hooks.example.test")]
 
 
-def test_a_name_that_leads_inside_the_second_time_leads_nowhere(hook: Hook) -> None:
+def test_g7_a_name_that_leads_inside_the_second_time_leads_nowhere(hook: Hook) -> None:
     edge = Edge(hook.port, [[PUBLIC], ["127.0.0.1"]])
 
     get(edge.way(), HOOK)

@@ -12,8 +12,9 @@ ROWS = [
     *(f"o{n}" for n in range(1, 14)),
     *(f"l{n}" for n in range(1, 6)),
     *(f"a{n}" for n in range(1, 15)),
+    *(f"g{n}" for n in range(1, 10)),
 ]
-NAMES = re.findall(r"def test_([eamol]\d+)_", "\n".join(path.read_text() for path in TESTS.rglob("test_*.py")))
+NAMES = re.findall(r"def test_([eamolg]\d+)_", "\n".join(path.read_text() for path in TESTS.rglob("test_*.py")))
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -20,10 +20,11 @@ ADA = "ada@acme.example"
 
 @dataclass(frozen=True)
 class Shared:
-    """What the tests of a module share."""
+    """What the tests of a module share. database: its URL, for the gateway."""
 
     engine: Engine
     answering: Answering
+    database: str
     msp_id: MspId
 
 
@@ -35,8 +36,9 @@ def shared(postgres: Postgres, migrated_template: str) -> Iterator[Shared]:
     url = postgres.database_url(name)
     msp_id = tell(url)
     engine = make_engine(url, "test", pool_size=10)
-    with gateway(role_url(url, "trueup_gateway")) as answering:
-        yield Shared(engine, answering, msp_id)
+    of_gateway = role_url(url, "trueup_gateway")
+    with gateway(of_gateway) as answering:
+        yield Shared(engine, answering, of_gateway, msp_id)
     engine.dispose()
     postgres.execute("DROP DATABASE {} WITH (FORCE)", name)
 

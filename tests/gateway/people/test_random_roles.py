@@ -240,7 +240,7 @@ class Roles(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-def test_whoever_asks_for_whatever_the_outcome_is_what_the_table_says(ground: Ground) -> None:
+def test_g2_whoever_asks_for_whatever_the_outcome_is_what_the_table_says(ground: Ground) -> None:
     Roles.ground = ground
     run_state_machine_as_test(
         Roles,

@@ -80,7 +80,7 @@ def test_whoever_is_not_signed_in_may_ask_nothing_but_how_to(own: Answering) -> 
     assert stranger.code(fragment) == "UNAUTHENTICATED"
 
 
-def test_a_page_of_another_origin_has_no_use_of_the_cookie(mara: Browser) -> None:
+def test_g3_a_page_of_another_origin_has_no_use_of_the_cookie(mara: Browser) -> None:
     mara.sign_in(MARA)
     mara.origin = "https://evil.example"
 
@@ -191,7 +191,7 @@ def test_the_device_of_one_user_is_a_stranger_to_another(mara: Browser, engine: 
     assert Browser(mara.url).code(SIGN_IN, email="ada@acme.example", password=PASSWORD) == "TOO_MANY_TRIES"
 
 
-def test_a_link_works_once_and_ends_all_sessions(mara: Browser, engine: Engine) -> None:
+def test_g6_a_link_works_once_and_ends_all_sessions(mara: Browser, engine: Engine) -> None:
     mara.sign_in(MARA)
     with engine.begin() as connection:
         user_id = connection.scalar(text("SELECT user_id FROM people.users WHERE email = :e"), {"e": MARA})
@@ -206,7 +206,7 @@ def test_a_link_works_once_and_ends_all_sessions(mara: Browser, engine: Engine) 
     mara.sign_in(MARA, ANOTHER)
 
 
-def test_of_two_who_use_a_link_at_once_one_wins(mara: Browser, engine: Engine) -> None:
+def test_g6_of_two_who_use_a_link_at_once_one_wins(mara: Browser, engine: Engine) -> None:
     with engine.begin() as connection:
         user_id = connection.scalar(text("SELECT user_id FROM people.users WHERE email = :e"), {"e": MARA})
         token = links.new_link(connection, user_id, links.RESET_LASTS, Clock().now())
@@ -287,7 +287,7 @@ def test_weak_passwords_are_refused(mara: Browser, password: str) -> None:
     assert mara.code(CHANGE, current=PASSWORD, new=password) == "WEAK_PASSWORD"
 
 
-def test_a_forgotten_password_is_answered_alike_for_known_and_unknown(mara: Browser) -> None:
+def test_g6_a_forgotten_password_is_answered_alike_for_known_and_unknown(mara: Browser) -> None:
     known, unknown = (mara.post(FORGOTTEN, email=email) for email in (MARA, "nobody@acme.example"))
 
     assert known.json() == unknown.json() == {"data": {"requestPasswordReset": {"ok": True}}}

@@ -96,7 +96,7 @@ def _builder(cls: type) -> Read:
         if check is not None:
             try:
                 check(instance)
-            except BadMoney as fault:
+            except ValueError as fault:
                 raise BadPayload(f"{cls.__name__}: {fault}") from None
         return instance
 

@@ -16,7 +16,15 @@ from domain.events.gateway import (
     PostingResumed,
     SecretsResealed,
 )
-from domain.events.mapping import RelationCleared, RelationSet
+from domain.events.mapping import (
+    RelationCleared,
+    RelationFrozen,
+    RelationSet,
+    RelationSettingsSaved,
+    RelationUnfrozen,
+    ResourceExcluded,
+    ResourceIncluded,
+)
 from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserCodesReset, UserDisabled, UserRoleSet
 from domain.events.poller import (
     CompanyObserved,
@@ -76,6 +84,11 @@ Event = (
     | UnitsFoundEqual
     | RelationSet
     | RelationCleared
+    | RelationSettingsSaved
+    | RelationFrozen
+    | RelationUnfrozen
+    | ResourceExcluded
+    | ResourceIncluded
     | AdjustmentRequested
     | AdjustmentSuperseded
     | PlanRefused
@@ -148,11 +161,16 @@ __all__ = [
     "PsaRecordGone",
     "PsaUnitsObserved",
     "RelationCleared",
+    "RelationFrozen",
     "RelationSet",
+    "RelationSettingsSaved",
+    "RelationUnfrozen",
     "ResourceCostChanged",
     "ResourceCountChanged",
     "ResourceDisappeared",
     "ResourceDiscovered",
+    "ResourceExcluded",
+    "ResourceIncluded",
     "ResourceRenamed",
     "SecretsResealed",
     "SubscriptionObserved",

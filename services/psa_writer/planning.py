@@ -108,12 +108,13 @@ def _plan(
     product = fresh.products.get(request.psa_product_id)
     agreement = fresh.agreements.get(request.psa_agreement_id)
     cost = request.wish.target_unit_cost if round_.policies.unit_cost == "post" else None
-    stands = preflight(agreement, product, request.psa_agreement_id, cost, today)
+    price = request.wish.target_unit_price
+    stands = preflight(agreement, product, request.psa_agreement_id, cost, price, today)
     taken = known.taken.get(request.psa_product_id, frozenset())
     as_read = fresh.as_read(request.psa_product_id, known.calibration, taken)  # type: ignore[arg-type]
     if stands is not None or product is None or as_read is None:
         return stands or _UNREADABLE
-    plan = decide_post(as_read, today, Target(request.wish.target_units, cost), round_.policies)
+    plan = decide_post(as_read, today, Target(request.wish.target_units, cost, price), round_.policies)
     if not isinstance(plan, Plan):
         return plan
     moves = any(change.unit_change for change in plan.changes)

@@ -63,6 +63,7 @@ relations = Table(
     Column("relation_id", Text, primary_key=True),
     Column("connection_id", Text, nullable=False),
     Column("psa_product_id", Text, nullable=False),
+    Column("frozen", Boolean, nullable=False),
 )
 
 # wish: the AdjustmentRequested as it stands in the log at `position`. alone: sent one a call after a contradiction.
@@ -110,6 +111,8 @@ intents = Table(
     Column("unit_cost", Numeric),
     Column("currency", Text),
     Column("unit_cost_before", Numeric),
+    Column("unit_price", Numeric),
+    Column("unit_price_before", Numeric),
     Column("prorated_cost", Numeric),
     Column("prorated_price", Numeric),
     Column("completes", Boolean, nullable=False),

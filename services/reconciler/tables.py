@@ -1,6 +1,7 @@
 """The tables of the schema reconciler, as its migration makes them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData(schema="reconciler")
 
@@ -38,9 +39,12 @@ resources = Table(
     Column("count", Numeric),
     Column("unit_cost", Numeric),
     Column("cost_currency", Text),
+    Column("catalogue_price", Numeric),
+    Column("price_currency", Text),
     Column("billing_months", Integer),
 )
 
+# settings: as in the event that saved them; null: those of a new relation.
 relations = Table(
     "relations",
     METADATA,
@@ -49,6 +53,8 @@ relations = Table(
     _text("relation_id"),
     _text("psa_connection_id"),
     _text("psa_product_id"),
+    Column("settings", JSONB),
+    Column("frozen", Boolean, nullable=False),
 )
 
 products = Table(
@@ -71,5 +77,7 @@ products = Table(
     Column("target_units", Integer),
     Column("target_unit_cost", Numeric),
     Column("target_cost_currency", Text),
+    Column("target_unit_price", Numeric),
+    Column("target_price_currency", Text),
     Column("refused_reason", Text),
 )

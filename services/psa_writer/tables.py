@@ -111,8 +111,6 @@ intents = Table(
     Column("unit_cost", Numeric),
     Column("currency", Text),
     Column("unit_cost_before", Numeric),
-    Column("unit_price", Numeric),
-    Column("unit_price_before", Numeric),
     Column("prorated_cost", Numeric),
     Column("prorated_price", Numeric),
     Column("completes", Boolean, nullable=False),
@@ -129,6 +127,8 @@ intents = Table(
     _moment("decided_at"),
     Column("seen", Text),
     Column("rows_after", JSONB),
+    Column("unit_price", Numeric),
+    Column("unit_price_before", Numeric),
 )
 
 psa_customers = Table(

@@ -39,9 +39,9 @@ resources = Table(
     Column("count", Numeric),
     Column("unit_cost", Numeric),
     Column("cost_currency", Text),
+    Column("billing_months", Integer),
     Column("catalogue_price", Numeric),
     Column("price_currency", Text),
-    Column("billing_months", Integer),
 )
 
 # settings: as in the event that saved them; null: those of a new relation.
@@ -77,7 +77,7 @@ products = Table(
     Column("target_units", Integer),
     Column("target_unit_cost", Numeric),
     Column("target_cost_currency", Text),
+    Column("refused_reason", Text),
     Column("target_unit_price", Numeric),
     Column("target_price_currency", Text),
-    Column("refused_reason", Text),
 )

@@ -83,8 +83,8 @@ class Requests:
             ContractServiceID=int(order.psa_product_id),
             EffectiveDate=f"{order.effective_date.isoformat()}T00:00:00",
             UnitChange=order.unit_change,
-            AdjustedUnitCost=None if order.unit_cost is None else plain(order.unit_cost),
             AdjustedUnitPrice=None if order.unit_price is None else plain(order.unit_price),
+            AdjustedUnitCost=None if order.unit_cost is None else plain(order.unit_cost),
         )
 
     def _signed(self, zeep_name: str, operation: str, entity: str, **arguments: object) -> Request:

@@ -2,7 +2,7 @@
 
 from services.reporting.reports.activity import ACTIVITY
 from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
-from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
+from services.reporting.reports.bought import EXCLUDED, LINKED, SUBSCRIPTIONS, UNLINKED
 from services.reporting.reports.calls import API_CALLS
 from services.reporting.reports.close import CLOSE_ACTS
 from services.reporting.reports.columns import Report
@@ -23,6 +23,7 @@ REPORTS: dict[str, Report] = {
         SUBSCRIPTIONS,
         LINKED,
         UNLINKED,
+        EXCLUDED,
         ADJUSTMENTS,
         REQUESTS,
         FAILURES,

@@ -10,9 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from domain.events import EVENT_TYPES, Event
-from domain.money import BadMoney
 from domain.upcasters import upcast
-
 
 Part = TypeVar("Part")
 
@@ -48,7 +46,7 @@ def encode_part(part: object) -> dict[str, Any]:
 
 def decode_part(kind: type[Part], payload: dict[str, Any]) -> Part:
     """The part of an event that was encoded by encode_part; BadPayload."""
-    part: Part = _builder(kind)(payload)
+    part: Part = _builder(typing.cast(type, kind))(payload)
     return part
 
 

@@ -76,7 +76,7 @@ def _decimal(value: object, name: str, default: str) -> Decimal:
         number = Decimal(default if value is None else str(value))
     except InvalidOperation:
         raise BadSettings(f"{name} is a number, not {value!r}.") from None
-    if not number.is_finite() or abs(number.adjusted()) > 20:  # noqa: PLR2004 nothing we bill is near
+    if not number.is_finite() or abs(number.adjusted()) > 20:
         raise BadSettings(f"{name} is a number that can be billed, not {value!r}.")
     return number
 

@@ -12,6 +12,7 @@ from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
 from gateway.schema.profile import ProfileMutations
 from gateway.schema.query import Query
+from gateway.schema.settling import SettlingMutations
 from gateway.schema.signing_in import SigningInMutations
 from gateway.schema.subscription import Subscription
 from gateway.schema.users import UserMutations
@@ -25,6 +26,7 @@ class Mutation(
     NotificationMutations,
     PausingMutations,
     ProfileMutations,
+    SettlingMutations,
     SigningInMutations,
     UserMutations,
     ViewMutations,

@@ -13,6 +13,7 @@ from gateway.schema.lineage import lineage_fields
 from gateway.schema.notifying import unread_field
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
+from gateway.schema.settling import test_rule_field
 from gateway.schema.signing_in import signing_in_fields
 from gateway.schema.users import users_fields
 from gateway.schema.views import views_field
@@ -29,6 +30,7 @@ def _query() -> Any:
         "api_budget": api_budget_field(),
         "close_checklist": checklist_field(),
         "unread_notifications": unread_field(),
+        "test_unit_rule": test_rule_field(),
     }
     for name, (field, resolver) in alone.items():
         fields[name] = field

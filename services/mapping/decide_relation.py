@@ -158,9 +158,7 @@ def _resource_refusal(resource: Resource) -> Refusal | None:
             "Bill it by hand in the PSA.",
         )
     if resource.excluded:
-        return Refusal(
-            "resource_excluded", f"{name} is excluded from billing.", "Include it first, then link it."
-        )
+        return Refusal("resource_excluded", f"{name} is excluded from billing.", "Include it first, then link it.")
     if not resource.counted:
         return Refusal(
             "resource_without_count",

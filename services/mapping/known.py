@@ -91,7 +91,8 @@ def resources_of(
     """The resources of one subscription."""
     rows = connection.execute(
         text(
-            f"""SELECT {_RESOURCE}, {_EXCLUDED} FROM mapping.resources r WHERE r.msp_id = :msp_id AND r.connection_id = :connection_id
+            f"""SELECT {_RESOURCE}, {_EXCLUDED} FROM mapping.resources r
+            WHERE r.msp_id = :msp_id AND r.connection_id = :connection_id
             AND r.company_id = :company_id AND r.subscription_id = :subscription_id"""
         ),
         {

@@ -188,7 +188,9 @@ def _follow(
         .values(gone=True)
     )
     events: list[record.MappingEvent] = [event for move in moves for event in _moved(move, renewed)]
-    events += _exclusions_moved(connection, msp_id, known.resources_of(*at, renewed.previous_subscription_id), successors)
+    events += _exclusions_moved(
+        connection, msp_id, known.resources_of(*at, renewed.previous_subscription_id), successors
+    )
     record.record(connection, msp_id, events, record.Cause(envelope.correlation_id, "", envelope.position), now)
 
 

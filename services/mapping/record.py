@@ -73,9 +73,7 @@ def record(connection: Connection, msp_id: MspId, events: Sequence[MappingEvent]
 
 def was_set(relation: Relation, followed_from: str | None = None) -> RelationSet:
     """The event of a relation that begins."""
-    return RelationSet(
-        **_names(relation), relation_id=relation.relation_id, followed_from=followed_from
-    )
+    return RelationSet(**_names(relation), relation_id=relation.relation_id, followed_from=followed_from)
 
 
 def cleared(relation: Relation, reason: str, followed_to: str | None = None) -> RelationCleared:

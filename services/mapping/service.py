@@ -73,7 +73,6 @@ class Service:
 
         return _or_refusal(operation_id, relation_ids, answer)
 
-
     @rpc
     def save_relation_settings(
         self, msp_id: str, relation_ids: object, settings: object, operation_id: str, actor: str

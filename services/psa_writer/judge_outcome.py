@@ -135,6 +135,4 @@ def _seen(after: Evidence, sent: Sent) -> str:
     rows = ", ".join(f"{row.first_day}..{row.last_day}: {row.units} (row {row.row_id})" for row in sorted(after.rows))
     cost = f"; unit cost {after.unit_cost.amount} {after.unit_cost.currency}" if after.unit_cost else ""
     price = f"; unit price {after.unit_price.amount} {after.unit_price.currency}" if after.unit_price else ""
-    return (
-        f"units read back: {rows or 'no rows'}{cost if sent.unit_cost else ''}{price if sent.unit_price else ''}"
-    )
+    return f"units read back: {rows or 'no rows'}{cost if sent.unit_cost else ''}{price if sent.unit_price else ''}"

@@ -67,9 +67,7 @@ def _agreement(agreement: PsaAgreement, today: date) -> Hindrance | None:
     return None
 
 
-def _product(
-    product: PsaProduct, target_unit_cost: Money | None, target_unit_price: Money | None
-) -> Hindrance | None:
+def _product(product: PsaProduct, target_unit_cost: Money | None, target_unit_price: Money | None) -> Hindrance | None:
     if target_unit_cost and product.unit_cost and target_unit_cost.currency != product.unit_cost.currency:
         return Hindrance(
             "currency_differs",

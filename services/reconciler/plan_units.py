@@ -86,12 +86,9 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
 
     Without feeds, or while one of them is frozen, nothing is asked, an open request gives way to none, and the PSA keeps its
     units. While the count of a feed is unknown nothing changes: unknown is not 0."""
-    if not feeds:
-        return Plan(
-            replace(product, last=None, refused=""), _superseded(product, None, "the last relation was cleared")
-        )
-    if any(feed.frozen for feed in feeds):
-        return Plan(replace(product, last=None), _superseded(product, None, "a relation of the product is frozen"))
+    at_rest = _at_rest(feeds)
+    if at_rest:
+        return Plan(replace(product, last=None, refused=""), _superseded(product, None, at_rest))
     if any(feed.count is None for feed in feeds):
         return Plan(product)
     obstacle = _obstacle(feeds)
@@ -107,6 +104,13 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
         return Plan(replace(product, refused=""))
     events = (*_superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
     return Plan(replace(product, last=request, refused=""), events)
+
+
+def _at_rest(feeds: Sequence[Feed]) -> str:
+    """Why nothing may be asked for the product whatever the counts are; "": it may."""
+    if not feeds:
+        return "the last relation was cleared"
+    return "a relation of the product is frozen" if any(feed.frozen for feed in feeds) else ""
 
 
 def agreed_cost(product: Product, feeds: Sequence[Feed]) -> Money | None:

@@ -22,6 +22,7 @@ from services.reporting.groups import MOST_GROUPS, Grouping, Step, read_groups
 from services.reporting.leaks import leak_trend
 from services.reporting.lineage.asking import Lineage
 from services.reporting.paging import Page, read_page
+from services.reporting.past import counts_since
 from services.reporting.pulse import Phase, pulse
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question, check
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
@@ -60,6 +61,7 @@ __all__ = [
     "calls_by_time",
     "check",
     "close_stream",
+    "counts_since",
     "dashboard",
     "door_of",
     "feeds",
@@ -76,6 +78,7 @@ __all__ = [
     "read_groups",
     "read_page",
     "relations_of",
+    "settings_of",
     "side_progress",
     "unread",
 ]
@@ -84,6 +87,12 @@ __all__ = [
 def relations_of(connection: Connection, msp_id: MspId) -> list[dict[str, str]]:
     """All live relations of the MSP with ids and names of both sides, by company, subscription and resource."""
     return _all(connection, msp_id, "relations", {"state": {"in": ["live"]}})
+
+
+def settings_of(connection: Connection, msp_id: MspId) -> dict[str, dict[str, Any]]:
+    """{relation id: its row of the report linked} of the relations for which something was settled."""
+    rows = _all(connection, msp_id, "linked", {"included": {"is_empty": False}})
+    return {row["relation_id"]: row for row in rows}
 
 
 def open_failures_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:

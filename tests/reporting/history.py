@@ -181,6 +181,8 @@ def posted(
         "units_after": 4 + change,
         "unit_cost_before": usd("3.40"),
         "unit_cost_after": usd("3.40"),
+        "unit_price_before": None,
+        "unit_price_after": None,
         "prorated_cost": usd("27.20"),
         "prorated_price": None,
         "proof": "read back",

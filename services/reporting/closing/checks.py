@@ -169,7 +169,8 @@ FROZEN = Check(
     since="frozen_at",
 )
 CHECKS: dict[str, Check] = {
-    check.key: check for check in (UNLINKED, FRESH, COMPANIES, AGREEMENTS, RECONCILED, FAILED, HELD, DRIFTED, UNPRICED, FROZEN)
+    check.key: check
+    for check in (UNLINKED, FRESH, COMPANIES, AGREEMENTS, RECONCILED, FAILED, HELD, DRIFTED, UNPRICED, FROZEN)
 }
 INVOICED = "invoiced"
 

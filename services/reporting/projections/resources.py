@@ -1,4 +1,4 @@
-"""What the poller and mapping tell -> what is bought, for whom, how many, at what cost, to what it is linked and how, and what is excluded."""
+"""What the poller and mapping tell -> what is bought, for whom, at what cost, how it is linked, and what is excluded."""
 
 from services.reporting.read_model import ReadModel
 from services.reporting.tables import exclusions, relation_settings, resources, subscriptions

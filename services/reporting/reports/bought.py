@@ -63,9 +63,7 @@ _LINK = columns(
     of(resources, "linked_by", Kind.TEXT, "Who set its relation.", as_name="set_by"),
 )
 _EXCLUSION = and_(living(exclusions, "resources"), exclusions.c.resource_key == resources.c.resource_key)
-_SETTINGS = and_(
-    living(relation_settings, "resources"), relation_settings.c.relation_id == resources.c.relation_id
-)
+_SETTINGS = and_(living(relation_settings, "resources"), relation_settings.c.relation_id == resources.c.relation_id)
 _LINKED_PRODUCT = and_(
     living(psa_products, "psa"),
     psa_products.c.psa_connection_id == resources.c.psa_connection_id,

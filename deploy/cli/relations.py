@@ -67,7 +67,9 @@ def export(house: Installation, msp_id: str, output: Path | None) -> None:
 
 def _with_settings(row: dict[str, Any], settled: dict[str, dict[str, Any]]) -> dict[str, Any]:
     found = settled.get(row["relation_id"], {})
-    return row | {name: found.get(name) for name in SETTINGS}
+    price = found.get("price") or {"amount": None, "currency": None}
+    amounts = {"price": price["amount"], "price_currency": price["currency"]}
+    return row | {name: found.get(name) for name in SETTINGS} | amounts
 
 
 def _write(rows: list[dict[str, Any]], file: TextIO) -> None:
@@ -96,8 +98,8 @@ def import_(house: Installation, msp_id: str, file: Path) -> None:
         refused |= _told_refusals(answer, {wish["id"]: wish["id"] for wish in part})
         relation_ids |= {result["id"]: result["relation_id"] for result in answer["results"] if result["ok"]}
     for settled, lines in _by_settings({line: settings[line] for line in relation_ids if line in settings}):
-        for part in _parts(lines):
-            line_of = {relation_ids[line]: line for line in part}
+        for portion in _parts(lines):
+            line_of = {relation_ids[line]: line for line in portion}
             answer = _asked(
                 house, "save_relation_settings", msp_id=msp_id, relation_ids=list(line_of), settings=settled
             )

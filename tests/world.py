@@ -12,6 +12,7 @@ from domain.envelope import Envelope, NewEvent
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId
 from domain.money import Money
+from domain.relation_settings import AS_NEW, RelationSettings
 from plumbing import event_log
 
 MORNING = datetime(2026, 8, 3, 8, 0, tzinfo=UTC)
@@ -224,6 +225,33 @@ def relation_cleared(
     """A relation was taken away."""
     return relation_stream(names), events.RelationCleared(
         **vars(names), **vars(product), relation_id=relation_id, reason="of a test", followed_to=followed_to
+    )
+
+
+def settings_saved(
+    settings: RelationSettings, names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1"
+) -> tuple[str, events.RelationSettingsSaved]:
+    """A person settled something for a relation."""
+    return relation_stream(names), events.RelationSettingsSaved(
+        **vars(names), **vars(product), relation_id=relation_id, settings=settings, previous_settings=AS_NEW
+    )
+
+
+def frozen(
+    names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1"
+) -> tuple[str, events.RelationFrozen]:
+    """A relation posts nothing more."""
+    return relation_stream(names), events.RelationFrozen(
+        **vars(names), **vars(product), relation_id=relation_id, reason="in dispute"
+    )
+
+
+def unfrozen(
+    names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1"
+) -> tuple[str, events.RelationUnfrozen]:
+    """A relation posts again."""
+    return relation_stream(names), events.RelationUnfrozen(
+        **vars(names), **vars(product), relation_id=relation_id, reason="settled"
     )
 
 

@@ -7,11 +7,12 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.events import EVENT_TYPES, Event
-from domain.money import BadMoney
 from domain.upcasters import upcast
+
+Part = TypeVar("Part")
 
 
 class UnknownEvent(ValueError):
@@ -36,6 +37,17 @@ def decode(event_type: str, version: int, payload: dict[str, Any]) -> Event:
         payload = upcast(event_type, version, known.version, payload)
     event: Event = _builder(typing.cast(type, known))(payload)
     return event
+
+
+def encode_part(part: object) -> dict[str, Any]:
+    """A part of an event, such as the settings of a relation, as JSON values."""
+    return _fields(part)
+
+
+def decode_part(kind: type[Part], payload: dict[str, Any]) -> Part:
+    """The part of an event that was encoded by encode_part; BadPayload."""
+    part: Part = _builder(typing.cast(type, kind))(payload)
+    return part
 
 
 # Most values of an event: they are their own JSON.
@@ -96,7 +108,7 @@ def _builder(cls: type) -> Read:
         if check is not None:
             try:
                 check(instance)
-            except BadMoney as fault:
+            except ValueError as fault:
                 raise BadPayload(f"{cls.__name__}: {fault}") from None
         return instance
 

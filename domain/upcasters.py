@@ -25,6 +25,8 @@ STEPS: dict[tuple[str, int], Step] = {
     ("SubscriptionRenewalUnclear", 1): _named_candidates,
     # Version 1 knew no exceptions, and each policy was saved by itself.
     ("PolicyChanged", 1): lambda payload: payload | {"company_id": None, "resource_id": None, "policies_version": 0},
+    # Version 1 looked at costs only: the price stayed as it was, whatever it was.
+    ("AdjustmentPosted", 1): lambda payload: payload | {"unit_price_before": None, "unit_price_after": None},
 }
 
 

@@ -12,6 +12,7 @@ from domain.envelope import Envelope, NewEvent
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId
 from domain.money import Money
+from domain.relation_settings import AS_NEW, RelationSettings
 from plumbing import event_log
 
 MORNING = datetime(2026, 8, 3, 8, 0, tzinfo=UTC)
@@ -227,6 +228,33 @@ def relation_cleared(
     )
 
 
+def settings_saved(
+    settings: RelationSettings, names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1"
+) -> tuple[str, events.RelationSettingsSaved]:
+    """A person settled something for a relation."""
+    return relation_stream(names), events.RelationSettingsSaved(
+        **vars(names), **vars(product), relation_id=relation_id, settings=settings, previous_settings=AS_NEW
+    )
+
+
+def frozen(
+    names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1"
+) -> tuple[str, events.RelationFrozen]:
+    """A relation posts nothing more."""
+    return relation_stream(names), events.RelationFrozen(
+        **vars(names), **vars(product), relation_id=relation_id, reason="in dispute"
+    )
+
+
+def unfrozen(
+    names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1"
+) -> tuple[str, events.RelationUnfrozen]:
+    """A relation posts again."""
+    return relation_stream(names), events.RelationUnfrozen(
+        **vars(names), **vars(product), relation_id=relation_id, reason="settled"
+    )
+
+
 def posted(request: events.AdjustmentRequested, *, completes: bool = True) -> tuple[str, events.AdjustmentPosted]:
     """The PSA took what was asked for."""
     return f"adjustment/{request.request_id}", events.AdjustmentPosted(
@@ -239,6 +267,8 @@ def posted(request: events.AdjustmentRequested, *, completes: bool = True) -> tu
         units_after=request.target_units,
         unit_cost_before=None,
         unit_cost_after=None,
+        unit_price_before=None,
+        unit_price_after=None,
         prorated_cost=None,
         prorated_price=None,
         proof="read back",

@@ -21,7 +21,12 @@ from domain.events.mapping import (
     AgreementMoveSettled,
     AgreementMoveUnclear,
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationSettingsSaved,
+    RelationUnfrozen,
+    ResourceExcluded,
+    ResourceIncluded,
 )
 from domain.events.people import ApiKeyMade, ApiKeyRevoked, UserCodesReset, UserDisabled, UserRoleSet
 from domain.events.poller import (
@@ -87,6 +92,11 @@ Event = (
     | RelationCleared
     | AgreementMoveUnclear
     | AgreementMoveSettled
+    | RelationSettingsSaved
+    | RelationFrozen
+    | RelationUnfrozen
+    | ResourceExcluded
+    | ResourceIncluded
     | AdjustmentRequested
     | AdjustmentSuperseded
     | PlanRefused
@@ -162,12 +172,17 @@ __all__ = [
     "PsaRecordGone",
     "PsaUnitsObserved",
     "RelationCleared",
+    "RelationFrozen",
     "RelationSet",
+    "RelationSettingsSaved",
+    "RelationUnfrozen",
     "RenewalCandidate",
     "ResourceCostChanged",
     "ResourceCountChanged",
     "ResourceDisappeared",
     "ResourceDiscovered",
+    "ResourceExcluded",
+    "ResourceIncluded",
     "ResourceRenamed",
     "SecretsResealed",
     "SubscriptionObserved",

@@ -112,7 +112,7 @@ class AdjustmentPosted(OdinNames, PsaNames):
     Stream of this and the five below: adjustment/<request>."""
 
     type: ClassVar[str] = "AdjustmentPosted"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     request_id: str
     operation_id: str
     effective_date: date
@@ -121,6 +121,8 @@ class AdjustmentPosted(OdinNames, PsaNames):
     units_after: int
     unit_cost_before: Money | None
     unit_cost_after: Money | None
+    unit_price_before: Money | None
+    unit_price_after: Money | None
     prorated_cost: Money | None
     prorated_price: Money | None
     proof: str

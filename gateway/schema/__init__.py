@@ -15,6 +15,7 @@ from gateway.schema.pausing import PausingMutations
 from gateway.schema.profile import ProfileMutations
 from gateway.schema.query import Query
 from gateway.schema.questions import QuestionMutations
+from gateway.schema.settling import SettlingMutations
 from gateway.schema.signing_in import SigningInMutations
 from gateway.schema.subscription import Subscription
 from gateway.schema.users import UserMutations
@@ -31,6 +32,7 @@ class Mutation(
     PolicyMutations,
     ProfileMutations,
     QuestionMutations,
+    SettlingMutations,
     SigningInMutations,
     UserMutations,
     ViewMutations,

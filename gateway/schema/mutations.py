@@ -80,7 +80,7 @@ class AdjustmentMutations:
             }
             for wish in relations
         ]
-        return _asked(info, "mapping", "set_relations", msp_id, operation_id, len(wishes), wishes=wishes)
+        return asked(info, "mapping", "set_relations", msp_id, operation_id, len(wishes), wishes=wishes)
 
     @staticmethod
     def resolve_clear_relations(
@@ -88,7 +88,7 @@ class AdjustmentMutations:
     ) -> dict[str, Any]:
         """mapping decides each row."""
         given = {"relation_ids": relation_ids, "reason": reason}
-        return _asked(info, "mapping", "clear_relations", msp_id, operation_id, len(relation_ids), **given)
+        return asked(info, "mapping", "clear_relations", msp_id, operation_id, len(relation_ids), **given)
 
     @staticmethod
     def resolve_retry_adjustments(
@@ -151,9 +151,10 @@ class AdjustmentMutations:
         return outcome(operation_id, [{"id": name, "ok": True} for name in chosen])
 
 
-def _asked(
+def asked(
     info: GraphQLResolveInfo, service: str, method: str, msp_id: str, operation_id: str, rows: int, **given: Any
 ) -> dict[str, Any]:
+    """What the service decides of so many rows under the operation id. Refusal BAD_REQUEST, NO_SUCH_MSP."""
     _, context = checked(info, msp_id, operation_id, rows)
     return _answered(context, service, method, msp_id, operation_id, rows, operation_id=operation_id, **given)
 

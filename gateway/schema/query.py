@@ -16,6 +16,7 @@ from gateway.schema.policies import policies_fields
 from gateway.schema.pulse import pulse_field
 from gateway.schema.questions import question_field
 from gateway.schema.reports import report_field
+from gateway.schema.settling import test_rule_field
 from gateway.schema.signing_in import signing_in_fields
 from gateway.schema.users import users_fields
 from gateway.schema.views import views_field
@@ -33,6 +34,7 @@ def _query() -> Any:
         "close_checklist": checklist_field(),
         "unread_notifications": unread_field(),
         "question": question_field(),
+        "test_unit_rule": test_rule_field(),
     }
     for name, (field, resolver) in alone.items():
         fields[name] = field

@@ -12,6 +12,7 @@ from datetime import date
 
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import ResourceKey
+from domain.relation_settings import AS_NEW, RelationSettings
 
 ProductId = tuple[str, str]
 
@@ -24,6 +25,7 @@ class Resource:
     counted: bool
     usage_based: bool
     gone: bool
+    excluded: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class Product:
 
 @dataclass(frozen=True)
 class Relation:
-    """A live relation: the resource feeds the product."""
+    """A live relation: the resource feeds the product, by the settings, unless it is frozen."""
 
     relation_id: str
     odin: OdinNames
     psa: PsaNames
+    settings: RelationSettings = AS_NEW
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def decide_relation(wish: Wish, known: Known, today: date) -> Link | Relation | 
     day in the MSP's time zone."""
     resource = known.resources.get(wish.resource_key)
     if resource is None:
-        return _RESOURCE_UNKNOWN
+        return RESOURCE_UNKNOWN
     product = known.products.get(wish.product_id)
     if product is None:
         return _PRODUCT_UNKNOWN
@@ -131,7 +135,7 @@ def decide_relation(wish: Wish, known: Known, today: date) -> Link | Relation | 
     return refusal or link
 
 
-_RESOURCE_UNKNOWN = Refusal(
+RESOURCE_UNKNOWN = Refusal(
     "resource_unknown",
     "This resource is not known.",
     "Reload the page; if it is still listed there, wait for the next poll of the marketplace.",
@@ -153,6 +157,8 @@ def _resource_refusal(resource: Resource) -> Refusal | None:
             f"{name} is billed by usage and has no count that could become units.",
             "Bill it by hand in the PSA.",
         )
+    if resource.excluded:
+        return Refusal("resource_excluded", f"{name} is excluded from billing.", "Include it first, then link it.")
     if not resource.counted:
         return Refusal(
             "resource_without_count",

@@ -1,22 +1,26 @@
 """The rows of mapping -> what a decision looks at: a few set-based reads, however many wishes there are."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from domain.codec import decode_part
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId, ResourceKey
+from domain.relation_settings import AS_NEW, RelationSettings
 from services.mapping.decide_relation import Agreement, Known, Product, ProductId, Relation, Resource, Wish
 
 _RESOURCE = """r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
                r.resource_name, r.counted, r.usage_based, r.gone"""
+_EXCLUDED = """coalesce((SELECT e.excluded FROM mapping.exclusions e
+                        WHERE e.msp_id = r.msp_id AND e.resource_key = r.resource_key), false) AS excluded"""
 _PRODUCT = """p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
               p.psa_product_id, p.psa_product_name"""
 _AGREEMENT = "a.active, a.recurring, a.start_date, a.end_date, a.gone AS agreement_gone"
 _RELATIONS = f"""
-SELECT l.relation_id, l.stream_version, l.live, {_RESOURCE}, {_PRODUCT}
+SELECT l.relation_id, l.stream_version, l.live, l.settings, l.frozen, {_RESOURCE}, {_PRODUCT}
 FROM mapping.relations l
 JOIN mapping.resources r USING (msp_id, resource_key)
 JOIN mapping.psa_products p USING (msp_id, psa_connection_id, psa_product_id)
@@ -88,7 +92,8 @@ def resources_of(
     """The resources of one subscription."""
     rows = connection.execute(
         text(
-            f"""SELECT {_RESOURCE} FROM mapping.resources r WHERE r.msp_id = :msp_id AND r.connection_id = :connection_id
+            f"""SELECT {_RESOURCE}, {_EXCLUDED} FROM mapping.resources r
+            WHERE r.msp_id = :msp_id AND r.connection_id = :connection_id
             AND r.company_id = :company_id AND r.subscription_id = :subscription_id"""
         ),
         {
@@ -140,21 +145,84 @@ def agreement(row: Row[Any]) -> Agreement:
     return Agreement(row.active, row.recurring, row.start_date, row.end_date, row.agreement_gone)
 
 
-def stream_versions(connection: Connection, msp_id: MspId, resource_keys: Iterable[str]) -> dict[str, int]:
-    """The newest version of each relation stream that has events, by resource key."""
+def relation_rows(connection: Connection, msp_id: MspId, resource_keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The rows of mapping.relations, live or cleared, by resource key."""
     rows = connection.execute(
         text(
-            """SELECT resource_key, stream_version FROM mapping.relations
-               WHERE msp_id = :msp_id AND resource_key = ANY(:keys)"""
+            """SELECT msp_id, resource_key, relation_id, psa_connection_id, psa_product_id, live, settings::text, frozen,
+                      stream_version
+               FROM mapping.relations WHERE msp_id = :msp_id AND resource_key = ANY(:keys)"""
         ),
         {"msp_id": msp_id, "keys": list(resource_keys)},
     )
-    return {row.resource_key: row.stream_version for row in rows}
+    return {row.resource_key: dict(row._mapping) for row in rows}
+
+
+def exclusion_rows(connection: Connection, msp_id: MspId, resource_keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The rows of mapping.exclusions, of resources that are excluded or once were, by resource key."""
+    rows = connection.execute(
+        text("SELECT * FROM mapping.exclusions WHERE msp_id = :msp_id AND resource_key = ANY(:keys)"),
+        {"msp_id": msp_id, "keys": list(resource_keys)},
+    )
+    return {row.resource_key: dict(row._mapping) for row in rows}
+
+
+def excluded(connection: Connection, msp_id: MspId, resource_keys: Iterable[str]) -> dict[str, Row[Any]]:
+    """Of the resources those that are excluded, with their ids and names, reason and last day."""
+    rows = connection.execute(
+        text(
+            f"""SELECT e.resource_key, e.reason, e.until, {_RESOURCE} FROM mapping.exclusions e
+                JOIN mapping.resources r USING (msp_id, resource_key)
+                WHERE e.msp_id = :msp_id AND e.excluded AND e.resource_key = ANY(:keys) ORDER BY e.resource_key"""
+        ),
+        {"msp_id": msp_id, "keys": list(resource_keys)},
+    )
+    return {row.resource_key: row for row in rows}
+
+
+def passed(connection: Connection, now: datetime) -> dict[MspId, list[str]]:
+    """The excluded resources of each MSP whose last day had passed in the MSP's time zone."""
+    found: dict[MspId, list[str]] = {}
+    for msp_id, resource_key in connection.execute(
+        text(
+            """SELECT e.msp_id, e.resource_key FROM mapping.exclusions e JOIN setup.msps m USING (msp_id)
+               WHERE e.excluded AND e.until < (CAST(:now AS timestamptz) AT TIME ZONE m.time_zone)::date
+               ORDER BY e.msp_id, e.resource_key"""
+        ),
+        {"now": now},
+    ):
+        found.setdefault(msp_id, []).append(resource_key)
+    return found
+
+
+def relations_of_products(
+    connection: Connection, msp_id: MspId, ids: Iterable[ProductId]
+) -> dict[ProductId, list[Relation]]:
+    """The live relations of each of the products."""
+    found: dict[ProductId, list[Relation]] = {}
+    wanted = sorted(set(ids))
+    for row in connection.execute(
+        text(
+            f"""{_RELATIONS} l.live AND (l.psa_connection_id, l.psa_product_id) IN (
+                SELECT * FROM unnest(CAST(:connections AS text[]), CAST(:products AS text[])))"""
+        ),
+        {"msp_id": msp_id, "connections": [c for c, _ in wanted], "products": [p for _, p in wanted]},
+    ):
+        found.setdefault((row.psa_connection_id, row.psa_product_id), []).append(relation(row))
+    return found
+
+
+def resources_by_key(
+    connection: Connection, msp_id: MspId, resource_keys: Sequence[str]
+) -> dict[ResourceKey, Resource]:
+    """The resources with these keys."""
+    return _resources(connection, msp_id, list(resource_keys))
 
 
 def relation(row: Row[Any]) -> Relation:
     """A row with relation_id and all names, as a relation."""
-    return Relation(row.relation_id, odin(row), psa(row))
+    settings = AS_NEW if row.settings is None else decode_part(RelationSettings, row.settings)
+    return Relation(row.relation_id, odin(row), psa(row), settings, row.frozen)
 
 
 def odin(row: Row[Any]) -> OdinNames:
@@ -168,12 +236,15 @@ def psa(row: Row[Any]) -> PsaNames:
 
 
 def _resource(row: Row[Any]) -> Resource:
-    return Resource(odin(row), row.counted, row.usage_based, row.gone)
+    return Resource(odin(row), row.counted, row.usage_based, row.gone, row.excluded)
 
 
 def _resources(connection: Connection, msp_id: MspId, keys: list[str]) -> dict[ResourceKey, Resource]:
     rows = connection.execute(
-        text(f"SELECT {_RESOURCE} FROM mapping.resources r WHERE r.msp_id = :msp_id AND r.resource_key = ANY(:keys)"),
+        text(
+            f"""SELECT {_RESOURCE}, {_EXCLUDED} FROM mapping.resources r
+                WHERE r.msp_id = :msp_id AND r.resource_key = ANY(:keys)"""
+        ),
         {"msp_id": msp_id, "keys": keys},
     )
     return {resource.names.resource_key(msp_id): resource for resource in map(_resource, rows)}

@@ -1,4 +1,4 @@
-"""(a person's wishes, an operation id) -> relations set or cleared at most once, and an answer that is given again.
+"""(a person's wishes, an operation id) -> what they ask for, done at most once, and an answer that is given again.
 
 The MSP's lock makes decisions one after the other: of two people who want the same resource at once the first wins and the
 second is told. A double click finds the first click's answer.
@@ -27,16 +27,17 @@ from services.mapping.reactor import reactor
 from services.mapping.wishes import Ask, GivenWish, Refused
 
 Results = list[dict[str, Any]]
-Decide = Callable[[Connection], tuple[Results, Sequence[record.RelationEvent]]]
+Decision = tuple[Results, Sequence[record.MappingEvent]]
+Decide = Callable[[Connection], Decision]
 
-_RELATION_UNKNOWN = Refusal("relation_unknown", "This relation is not known.", "Reload the page and choose it again.")
+RELATION_UNKNOWN = Refusal("relation_unknown", "This relation is not known.", "Reload the page and choose it again.")
 
 
 def set_relations(engine: Engine, clock: Clock, ask: Ask, wishes: Sequence[GivenWish]) -> dict[str, Any]:
     """The answer to the wishes, row by row and in order: a later row sees what an earlier one set. All rows that can be
     linked are linked, in one transaction; each of the others has its refusal."""
 
-    def decide(connection: Connection) -> tuple[Results, Sequence[record.RelationEvent]]:
+    def decide(connection: Connection) -> Decision:
         facts = known.known_for(connection, ask.msp_id, [given.wish for given in wishes if given.wish])
         today = clock.today(setup.msp(connection, ask.msp_id).time_zone)
         events: list[record.RelationEvent] = []
@@ -45,16 +46,16 @@ def set_relations(engine: Engine, clock: Clock, ask: Ask, wishes: Sequence[Given
             decided = given.refusal if given.wish is None else _decided(given.wish, facts, today)
             if isinstance(decided, RelationSet):
                 events.append(decided)
-            results.append(_result(given.id, decided, "already_set"))
+            results.append(result_of(given.id, decided, "already_set" if isinstance(decided, Relation) else None))
         return results, events
 
-    return _once(engine, clock, ask, [given.as_asked() for given in wishes], decide)
+    return once(engine, clock, ask, [given.as_asked() for given in wishes], decide)
 
 
 def clear_relations(engine: Engine, clock: Clock, ask: Ask, relation_ids: Sequence[str], reason: str) -> dict[str, Any]:
     """The answer, row by row. A relation that is cleared already is told so and is no refusal."""
 
-    def decide(connection: Connection) -> tuple[Results, Sequence[record.RelationEvent]]:
+    def decide(connection: Connection) -> Decision:
         rows = known.relations_by_id(connection, ask.msp_id, relation_ids)
         live = {relation_id for relation_id, row in rows.items() if row.live}
         events: list[record.RelationEvent] = []
@@ -62,23 +63,23 @@ def clear_relations(engine: Engine, clock: Clock, ask: Ask, relation_ids: Sequen
         for relation_id in relation_ids:
             row = rows.get(relation_id)
             if row is None:
-                results.append(_result(relation_id, _RELATION_UNKNOWN))
+                results.append(result_of(relation_id, RELATION_UNKNOWN))
                 continue
             if relation_id in live:
                 live.remove(relation_id)
                 event = record.cleared(known.relation(row), reason)
                 events.append(event)
-                results.append(_result(relation_id, event))
+                results.append(result_of(relation_id, event))
             else:
-                results.append(_result(relation_id, known.relation(row), "already_cleared"))
+                results.append(result_of(relation_id, known.relation(row), "already_cleared"))
         return results, events
 
-    return _once(engine, clock, ask, [list(relation_ids), reason], decide)
+    return once(engine, clock, ask, [list(relation_ids), reason], decide)
 
 
 def refused_rows(ids: Sequence[str | None], refusal: Refusal) -> Results:
     """The results of a call that was refused as a whole."""
-    return [_result(row_id, refusal) for row_id in ids]
+    return [result_of(row_id, refusal) for row_id in ids]
 
 
 def forget_old(engine: Engine, clock: Clock) -> None:
@@ -99,21 +100,23 @@ def _decided(wish: Wish, facts: Known, today: date) -> RelationSet | Relation | 
     return record.was_set(relation)
 
 
-def _result(
-    row_id: str | None, decided: record.RelationEvent | Relation | Refusal | None, otherwise: str = ""
+def result_of(
+    row_id: str | None, decided: record.MappingEvent | Relation | Refusal | None, note: str | None = None
 ) -> dict[str, Any]:
-    """One row of an answer. note tells when nothing had to be done, since the relation was as wished already."""
+    """One row of an answer. note tells that nothing had to be done, since all was as wished already."""
     refusal = decided if isinstance(decided, Refusal) else None
     return {
         "id": row_id,
         "ok": refusal is None,
-        "relation_id": None if isinstance(decided, Refusal | None) else decided.relation_id,
-        "note": otherwise if isinstance(decided, Relation) else None,
+        "relation_id": getattr(decided, "relation_id", None),
+        "note": note,
         "refusal": asdict(refusal) if refusal else None,
     }
 
 
-def _once(engine: Engine, clock: Clock, ask: Ask, asked: object, decide: Decide) -> dict[str, Any]:
+def once(engine: Engine, clock: Clock, ask: Ask, asked: object, decide: Decide) -> dict[str, Any]:
+    """The answer to what is asked under the operation id: the one that was given before, else decide's, whose events are
+    recorded with it. Refused when it cannot be decided as a whole."""
     _refuse_unknown_msp(engine, ask.msp_id)
     fingerprint = hashlib.sha256(orjson.dumps(asked)).hexdigest()
     try:

@@ -1,6 +1,6 @@
 """Events of ODIN and the PSA -> what can be linked; a renewal, or an agreement that ended -> relations that follow it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -21,14 +21,15 @@ from domain.events import (
     SubscriptionRenewed,
 )
 from domain.events.names import OdinNames, PsaNames
-from domain.keys import MspId
+from domain.keys import MspId, ResourceId
 from domain.money import Money
+from domain.relation_settings import AS_NEW
 from plumbing import setup
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
 from plumbing.upsert import upsert
 from services.mapping import known, moving, record, suggesting, tables
-from services.mapping.decide_relation import Relation
+from services.mapping.decide_relation import Relation, Resource
 from services.mapping.follow_renewal import Move, follow_renewal
 
 TYPES = tuple(
@@ -223,18 +224,41 @@ def _follow(
         )
         .values(gone=True)
     )
-    events = [event for move in moves for event in _moved(move, renewed)]
+    events: list[record.MappingEvent] = [event for move in moves for event in _moved(move, renewed)]
+    events += _exclusions_moved(
+        connection, msp_id, known.resources_of(*at, renewed.previous_subscription_id), successors
+    )
     record.record(connection, msp_id, events, record.Cause(envelope.correlation_id, "", envelope.position), now)
 
 
 def _moved(move: Move, renewed: SubscriptionRenewed) -> list[record.RelationEvent]:
     if move.successor is None:
         return [record.cleared(move.relation, "the renewed subscription is linked already")]
-    following = Relation(uuid4().hex, move.successor.names, move.relation.psa)
-    return [
-        record.cleared(move.relation, "the subscription was renewed", renewed.subscription_id),
+    old = move.relation
+    following = Relation(uuid4().hex, move.successor.names, old.psa, old.settings)
+    events: list[record.RelationEvent] = [
+        record.cleared(old, "the subscription was renewed", renewed.subscription_id),
         record.was_set(following, renewed.previous_subscription_id),
     ]
+    if old.settings != AS_NEW:
+        events.append(record.settings_saved(following, old.settings))
+    if old.frozen:
+        events.append(record.frozen(following, "the relation that it continues was frozen"))
+    return events
+
+
+def _exclusions_moved(
+    connection: Connection, msp_id: MspId, ended: Iterable[Resource], successors: Mapping[ResourceId, Resource]
+) -> list[record.ExclusionEvent]:
+    """What was left out of billing under the ended subscription is left out under the one that continues it."""
+    keys = [str(resource.names.resource_key(msp_id)) for resource in ended]
+    events: list[record.ExclusionEvent] = []
+    for row in known.excluded(connection, msp_id, keys).values():
+        successor = successors.get(row.resource_id)
+        if successor is not None and not successor.gone:
+            events.append(record.included(known.odin(row), "the subscription was renewed"))
+            events.append(record.excluded(successor.names, row.reason, row.until))
+    return events
 
 
 def _names(event: object, names: type[OdinNames] | type[PsaNames]) -> Row:

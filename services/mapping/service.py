@@ -12,9 +12,19 @@ from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
-from services.mapping import moving, operations, suggesting
+from services.mapping import excluding, moving, operations, settling, suggesting
 from services.mapping.reactor import TYPES, reactor
-from services.mapping.wishes import Refused, ids_of, parse_ask, parse_reason, parse_relation_ids, parse_wishes
+from services.mapping.wishes import (
+    Refused,
+    ids_of,
+    parse_ask,
+    parse_reason,
+    parse_relation_ids,
+    parse_resource_keys,
+    parse_settings,
+    parse_until,
+    parse_wishes,
+)
 
 SETTINGS = Settings
 WORKERS = 10
@@ -33,11 +43,12 @@ class Service:
 
     @sweeping
     def sweep(self) -> None:
-        """Looks for bells that were lost and for agreements that ended with the day, drops old answers, and weighs anew what to
-        suggest where that may have changed."""
+        """Looks for bells that were lost and for agreements that ended with the day, drops old answers, ends exclusions whose
+        last day has passed, and weighs anew what to suggest where that may have changed."""
         sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
         moving.look_daily(self.house.engine, self.house.clock)
         operations.forget_old(self.house.engine, self.house.clock)
+        excluding.end_passed(self.house.engine, self.house.clock)
         suggesting.refresh_due(self.house.engine, self.house.clock)
 
     @rpc
@@ -84,6 +95,71 @@ class Service:
         except Refused as refused:
             return {"refusal": asdict(refused.refusal)}
         return {"refusal": None}
+
+    @rpc
+    def save_relation_settings(
+        self, msp_id: str, relation_ids: object, settings: object, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape of answer. settings as in RelationSettings.parse; all relations of the call get the same."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            ids, parsed = parse_relation_ids(relation_ids), parse_settings(settings)
+            return settling.save_settings(self.house.engine, self.house.clock, ask, ids, parsed)
+
+        return _or_refusal(operation_id, relation_ids, answer)
+
+    @rpc
+    def freeze_relations(
+        self, msp_id: str, relation_ids: object, reason: str, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape of answer. A reason is required."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            ids, why = parse_relation_ids(relation_ids), parse_reason(reason, required=True)
+            return settling.freeze(self.house.engine, self.house.clock, ask, ids, why)
+
+        return _or_refusal(operation_id, relation_ids, answer)
+
+    @rpc
+    def unfreeze_relations(
+        self, msp_id: str, relation_ids: object, reason: str, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape of answer."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            ids, why = parse_relation_ids(relation_ids), parse_reason(reason)
+            return settling.unfreeze(self.house.engine, self.house.clock, ask, ids, why)
+
+        return _or_refusal(operation_id, relation_ids, answer)
+
+    @rpc
+    def exclude_resources(
+        self, msp_id: str, resource_keys: object, reason: str, until: str | None, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape of answer, with the resource key as each row's id. A reason is required; until: the last day."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            keys, why = parse_resource_keys(resource_keys), parse_reason(reason, required=True)
+            return excluding.exclude(self.house.engine, self.house.clock, ask, keys, why, parse_until(until))
+
+        return _or_refusal(operation_id, resource_keys, answer)
+
+    @rpc
+    def include_resources(
+        self, msp_id: str, resource_keys: object, reason: str, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape of answer."""
+
+        def answer() -> dict[str, Any]:
+            ask = parse_ask(msp_id, operation_id, actor)
+            keys, why = parse_resource_keys(resource_keys), parse_reason(reason)
+            return excluding.include(self.house.engine, self.house.clock, ask, keys, why)
+
+        return _or_refusal(operation_id, resource_keys, answer)
 
 
 def _or_refusal(operation_id: str, rows: object, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -85,6 +85,7 @@ psa_products = Table(
     _optional("currency"),
 )
 
+# settings: as in the event that saved them; null: those of a new relation.
 relations = Table(
     "relations",
     METADATA,
@@ -94,6 +95,20 @@ relations = Table(
     _text("psa_connection_id"),
     _text("psa_product_id"),
     _flag("live"),
+    Column("stream_version", BigInteger, nullable=False),
+    Column("settings", JSONB),
+    _flag("frozen"),
+)
+
+# One row for each resource that was ever excluded. until: the last day on which it is; null: no end.
+exclusions = Table(
+    "exclusions",
+    METADATA,
+    _key("msp_id"),
+    _key("resource_key"),
+    _flag("excluded"),
+    _text("reason"),
+    Column("until", Date),
     Column("stream_version", BigInteger, nullable=False),
 )
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from domain.keys import BadKey, MspId, ResourceKey
+from domain.relation_settings import BadSettings, RelationSettings
 from services.mapping.decide_relation import Refusal, Wish
 
 # One call's decisions stand in one transaction, and its answer in one row.
@@ -67,11 +69,40 @@ def parse_relation_ids(relation_ids: object) -> list[str]:
     return [str(row) for row in rows]
 
 
-def parse_reason(reason: object) -> str:
-    """Why relations are cleared; may be empty. Refused when it is no text, or longer than 2,000 letters."""
+def parse_resource_keys(resource_keys: object) -> list[str]:
+    """The resource keys of a call, in order; Refused when they are no list of texts, or too many."""
+    rows = _rows(resource_keys, "resource_keys")
+    if not all(_is_id(row) for row in rows):
+        raise Refused("bad_request", "A resource key is not usable.", "Give resource_keys as a list of texts.")
+    return [str(row) for row in rows]
+
+
+def parse_reason(reason: object, *, required: bool = False) -> str:
+    """Why it is done; may be empty unless it is required. Refused when it is no text, or longer than 2,000 letters."""
     if not isinstance(reason, str) or len(reason) > _LONGEST_REASON or not _is_storable(reason):
         raise Refused("bad_request", "The reason is not usable.", f"Give a text of at most {_LONGEST_REASON} letters.")
+    if required and not reason.strip():
+        raise Refused("reason_missing", "Nobody would know later why this was done.", "Give a reason.")
     return reason
+
+
+def parse_settings(settings: object) -> RelationSettings:
+    """What shall hold for relations, see RelationSettings.parse; Refused with what is wrong with it."""
+    try:
+        parsed = RelationSettings.parse(settings)
+    except BadSettings as fault:
+        raise Refused("bad_settings", str(fault), "Correct it and save again.") from None
+    if not _is_storable(parsed.note):
+        raise Refused("bad_settings", "The note is not usable.", "Give a text without control characters.")
+    return parsed
+
+
+def parse_until(until: object) -> date | None:
+    """The last day, as "2026-12-31" or None; Refused for anything else."""
+    try:
+        return None if until is None else date.fromisoformat(str(until))
+    except ValueError:
+        raise Refused("bad_request", f"{until!r} is not a day.", "Give a day such as 2026-12-31, or none.") from None
 
 
 def ids_of(rows: object) -> list[str | None]:

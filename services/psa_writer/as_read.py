@@ -41,6 +41,7 @@ class AsRead:
     read_until: date
     calibration: Calibration
     unit_cost: Money | None
+    unit_price: Money | None
     taken_dates: frozenset[date] = frozenset()
 
     def units(self, day: date) -> int | None:

@@ -13,7 +13,7 @@ Decided where the design is silent:
   start: what was sent cannot be merged any more, and a PSA may refuse the second or, worse, take it.
 - A change that someone scheduled for a period after the next one is left as it is; it must only not fall below zero.
 - An agreement that ends before the later date takes no decrease: its units were committed to the end. A person is told.
-- A cost goes with the first change, or alone from the first possible day.
+- A cost and a price go with the first change, or alone from the first possible day.
 """
 
 from dataclasses import dataclass
@@ -39,22 +39,24 @@ class PostPolicies:
 
 @dataclass(frozen=True)
 class Target:
-    """What the product shall have. unit_cost None: leave the cost as it is."""
+    """What the product shall have. unit_cost, unit_price None: leave it as it is."""
 
     units: int
     unit_cost: Money | None = None
+    unit_price: Money | None = None
 
 
 @dataclass(frozen=True)
 class Change:
     """One adjustment to post. units_before and units_after are those of its effective date, earlier changes of the same
-    plan counted in. unit_cost: the new cost of a unit and period, None to leave it."""
+    plan counted in. unit_cost, unit_price: the new ones of a unit and period, None to leave them."""
 
     effective_date: date
     unit_change: int
     units_before: int
     units_after: int
     unit_cost: Money | None
+    unit_price: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _with_change_now(
         return MoreRows(product.read_since, product.end_date)
     elif (product.units(product.end_date) or 0) + change_now != target.units:
         return _ends_first(product, target)
-    return _checked(product, units_now, steps, _cost_to_post(product, target, policies))
+    return _checked(product, units_now, steps, _money_to_post(product, target, policies))
 
 
 def _change_now(known: dict[date, int], now: date, last: date, target: int, policies: PostPolicies) -> int:
@@ -183,15 +185,23 @@ def _change_now(known: dict[date, int], now: date, last: date, target: int, poli
     return 0
 
 
-def _cost_to_post(product: AsRead, target: Target, policies: PostPolicies) -> Money | None:
-    """The new cost, when it is to be posted and differs from the PSA's at four places."""
-    if policies.unit_cost != "post" or target.unit_cost is None:
-        return None
-    return None if same_cost(product.unit_cost, target.unit_cost) else target.unit_cost
+@dataclass(frozen=True)
+class _MoneyToPost:
+    cost: Money | None
+    price: Money | None
 
 
-def same_cost(one: Money | None, other: Money | None) -> bool:
-    """Whether two unit costs are the same to the four places that PSAs keep."""
+def _money_to_post(product: AsRead, target: Target, policies: PostPolicies) -> _MoneyToPost:
+    """The new cost and price: what is to be posted and differs from the PSA's at four places."""
+    cost = target.unit_cost if policies.unit_cost == "post" else None
+    return _MoneyToPost(
+        None if cost is None or same_money(product.unit_cost, cost) else cost,
+        None if same_money(product.unit_price, target.unit_price) else target.unit_price,
+    )
+
+
+def same_money(one: Money | None, other: Money | None) -> bool:
+    """Whether two unit costs or prices are the same to the four places that PSAs keep."""
     if one is None or other is None:
         return one is other
     return one.currency == other.currency and to_four_places(one.amount) == to_four_places(other.amount)
@@ -203,10 +213,10 @@ def to_four_places(amount: Decimal) -> Decimal:
 
 
 def _checked(
-    product: AsRead, units_now: int, steps: dict[date, int], cost: Money | None
+    product: AsRead, units_now: int, steps: dict[date, int], money: _MoneyToPost
 ) -> Plan | MoreRows | Hindrance:
     wanted = {day: step for day, step in steps.items() if step}
-    if cost is not None and not wanted:
+    if (money.cost or money.price) and not wanted:
         if not steps:
             return _ends_first(product, None)
         wanted = {min(steps): 0}
@@ -218,7 +228,8 @@ def _checked(
     changes: list[Change] = []
     for day, step in sorted(wanted.items()):
         before = (product.units(day) or 0) + sum(change.unit_change for change in changes)
-        changes.append(Change(day, step, before, before + step, cost if not changes else None))
+        new = money if not changes else _MoneyToPost(None, None)
+        changes.append(Change(day, step, before, before + step, new.cost, new.price))
     return Plan(tuple(changes), units_now)
 
 

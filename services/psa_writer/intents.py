@@ -32,6 +32,8 @@ class Intent:
     unit_cost: Decimal | None
     currency: str | None
     unit_cost_before: Decimal | None
+    unit_price: Decimal | None
+    unit_price_before: Decimal | None
     prorated_cost: Decimal | None
     prorated_price: Decimal | None
     completes: bool
@@ -48,8 +50,18 @@ class Intent:
     def order(self) -> AdjustmentOrder:
         """What is sent for it."""
         return AdjustmentOrder(
-            self.psa_agreement_id, self.psa_product_id, self.effective_date, self.unit_change, self.unit_cost
+            self.psa_agreement_id,
+            self.psa_product_id,
+            self.effective_date,
+            self.unit_change,
+            self.unit_cost,
+            self.unit_price,
         )
+
+    @property
+    def carries_money(self) -> bool:
+        """Whether a cost or a price is sent with it, so that the product is to be read back too."""
+        return self.unit_cost is not None or self.unit_price is not None
 
     def money(self, amount: Decimal | None) -> Money | None:
         """The amount in the intent's currency."""

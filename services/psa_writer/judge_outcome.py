@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from domain.money import Money
 from services.psa_writer.as_read import ONE_DAY, Calibration, readings
-from services.psa_writer.decide_post import same_cost
+from services.psa_writer.decide_post import same_money
 from services.psa_writer.psa.port import UnitsRow
 from services.psa_writer.psa.units_on import MidPeriodRows, units_on
 
@@ -28,10 +28,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent for one product: {effective date: unit change}, and the new unit cost if there was one."""
+    """What was sent for one product: {effective date: unit change}, and the new unit cost and price if there were any."""
 
     changes: dict[date, int]
     unit_cost: Money | None
+    unit_price: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Evidence:
 
     rows: tuple[UnitsRow, ...]
     unit_cost: Money | None
+    unit_price: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ def judge_outcome(
     before: Evidence, sent: Sent, after: Evidence, since: date, until: date, calibration: Calibration, *, replied: bool
 ) -> Judgement:
     """The judgement from rows read from `since` to `until` both times. replied: the PSA said that it took the post; a cost
-    that it then does not show was not taken, while without a reply that means that nothing was applied."""
+    or price that it then does not show was not taken, while without a reply that means that nothing was applied."""
     days = _days(before, after, sent, since, until)
     fitting = [reading for reading in readings(calibration) if _fits(before, sent.changes, after, days, reading)]
     now = _seen(after, sent)
     if _untouched(before, after) and not (replied and not any(sent.changes.values())):
         return Judgement(Verdict.NOT_APPLIED, calibration, now)
-    if fitting and _cost_fits(sent, after, replied=replied):
+    if fitting and _money_fits(sent, after, replied=replied):
         learned = fitting[0] if len(fitting) == 1 else _learned(before, sent, after, calibration)
         return Judgement(Verdict.APPLIED, learned, now)
     return Judgement(_contradiction(before, sent, after, days, calibration), calibration, now)
@@ -97,17 +99,22 @@ def _fits(
 
 def _untouched(before: Evidence, after: Evidence) -> bool:
     """Whether the rows are those of before, one by one; that a row was invoiced meanwhile changes no units."""
-    return _keys(before.rows) == _keys(after.rows) and same_cost(before.unit_cost, after.unit_cost)
+    return (
+        _keys(before.rows) == _keys(after.rows)
+        and same_money(before.unit_cost, after.unit_cost)
+        and same_money(before.unit_price, after.unit_price)
+    )
 
 
 def _keys(rows: Sequence[UnitsRow]) -> list[tuple[str, date, date, int]]:
     return sorted((row.row_id, row.first_day, row.last_day, row.units) for row in rows)
 
 
-def _cost_fits(sent: Sent, after: Evidence, *, replied: bool) -> bool:
-    if sent.unit_cost is None or any(sent.changes.values()) or replied:
+def _money_fits(sent: Sent, after: Evidence, *, replied: bool) -> bool:
+    if any(sent.changes.values()) or replied:
         return True
-    return same_cost(sent.unit_cost, after.unit_cost)
+    pairs = ((sent.unit_cost, after.unit_cost), (sent.unit_price, after.unit_price))
+    return all(same_money(wished, found) for wished, found in pairs if wished is not None)
 
 
 def _contradiction(
@@ -127,4 +134,5 @@ def _contradiction(
 def _seen(after: Evidence, sent: Sent) -> str:
     rows = ", ".join(f"{row.first_day}..{row.last_day}: {row.units} (row {row.row_id})" for row in sorted(after.rows))
     cost = f"; unit cost {after.unit_cost.amount} {after.unit_cost.currency}" if after.unit_cost else ""
-    return f"units read back: {rows or 'no rows'}{cost if sent.unit_cost else ''}"
+    price = f"; unit price {after.unit_price.amount} {after.unit_price.currency}" if after.unit_price else ""
+    return f"units read back: {rows or 'no rows'}{cost if sent.unit_cost else ''}{price if sent.unit_price else ''}"

@@ -110,12 +110,13 @@ def _plan(
     agreement = fresh.agreements.get(request.psa_agreement_id)
     policies = post_policies(round_.decided, fed_by(request.wish))
     cost = request.wish.target_unit_cost if policies.unit_cost == "post" else None
-    stands = preflight(agreement, product, request.psa_agreement_id, cost, today)
+    price = request.wish.target_unit_price
+    stands = preflight(agreement, product, request.psa_agreement_id, cost, price, today)
     taken = known.taken.get(request.psa_product_id, frozenset())
     as_read = fresh.as_read(request.psa_product_id, known.calibration, taken)  # type: ignore[arg-type]
     if stands is not None or product is None or as_read is None:
         return stands or _UNREADABLE
-    plan = decide_post(as_read, today, Target(request.wish.target_units, cost), policies)
+    plan = decide_post(as_read, today, Target(request.wish.target_units, cost, price), policies)
     if not isinstance(plan, Plan):
         return plan
     moves = any(change.unit_change for change in plan.changes)

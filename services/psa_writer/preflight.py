@@ -13,6 +13,7 @@ def preflight(
     product: PsaProduct | None,
     linked_agreement: PsaAgreementId,
     target_unit_cost: Money | None,
+    target_unit_price: Money | None,
     today: date,
 ) -> Hindrance | None:
     """None when the agreement and the product can take units today. today: a billing day in the MSP's time zone.
@@ -35,7 +36,7 @@ def preflight(
             "The agreement is no longer in the PSA, or our user may not see it.",
             "Link the resource to a product on an agreement that exists, or give our user the right to see agreements.",
         )
-    return _agreement(agreement, today) or _product(product, target_unit_cost)
+    return _agreement(agreement, today) or _product(product, target_unit_cost, target_unit_price)
 
 
 def _agreement(agreement: PsaAgreement, today: date) -> Hindrance | None:
@@ -66,13 +67,18 @@ def _agreement(agreement: PsaAgreement, today: date) -> Hindrance | None:
     return None
 
 
-def _product(product: PsaProduct, target_unit_cost: Money | None) -> Hindrance | None:
-    if target_unit_cost is None or product.unit_cost is None:
-        return None
-    if target_unit_cost.currency != product.unit_cost.currency:
+def _product(product: PsaProduct, target_unit_cost: Money | None, target_unit_price: Money | None) -> Hindrance | None:
+    if target_unit_cost and product.unit_cost and target_unit_cost.currency != product.unit_cost.currency:
         return Hindrance(
             "currency_differs",
             f"ODIN's cost is in {target_unit_cost.currency}, the product's in {product.unit_cost.currency}.",
             "Set the currency of the PSA connection right, or set the policy unit_cost to report.",
+        )
+    billed = product.unit_price or product.unit_cost
+    if target_unit_price and billed and target_unit_price.currency != billed.currency:
+        return Hindrance(
+            "price_currency_differs",
+            f"The relation's price is in {target_unit_price.currency}, the product's in {billed.currency}.",
+            "Choose another price in the settings of the relation, or set the currency of the PSA connection right.",
         )
     return None

@@ -94,7 +94,7 @@ class _Preview:
         product = fresh.products.get(product_id)
         agreement = fresh.agreements.get(product.psa_agreement_id) if product else None
         linked = product.psa_agreement_id if product else None
-        stands = preflight(agreement, product, linked, None, self._today)  # type: ignore[arg-type]
+        stands = preflight(agreement, product, linked, None, None, self._today)  # type: ignore[arg-type]
         as_read = fresh.as_read(product_id, self._calibration, self._taken.get(product_id, frozenset()))
         if stands is not None or as_read is None:
             return stands or Hindrance("product_unreadable", "The product could not be read.", "Look at it in the PSA.")
@@ -135,6 +135,7 @@ def _change(change: Change, product: PsaProduct, as_read: AsRead) -> dict[str, A
         change.units_after,
         product.unit_cost,
         product.unit_cost,
+        product.unit_price,
         product.unit_price,
     )
     return {

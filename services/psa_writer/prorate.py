@@ -24,18 +24,22 @@ def prorate(
     units_after: int,
     unit_cost_before: Money | None,
     unit_cost_after: Money | None,
-    unit_price: Money | None,
+    unit_price_before: Money | None,
+    unit_price_after: Money | None,
 ) -> Proration:
     """What the change comes to: change x unit value x remaining days / days of the period, both ends counted (the PSA's own
-    formula is not published; this one agrees with a clone's). A new cost counts for all units from the date on."""
+    formula is not published; this one agrees with a clone's). A new cost or price counts for all units from the date on."""
     share = period.share_from(effective_date)
-    cost = None
-    if unit_cost_after is not None:
-        before = unit_cost_after if unit_cost_before is None else unit_cost_before
-        cost = (
-            (unit_cost_after.times(Decimal(units_after)) - before.times(Decimal(units_before))).times(share).rounded(4)
-        )
-    price = (
-        None if unit_price is None else unit_price.times(Decimal(units_after - units_before)).times(share).rounded(4)
+    return Proration(
+        _prorated(share, units_before, units_after, unit_cost_before, unit_cost_after),
+        _prorated(share, units_before, units_after, unit_price_before, unit_price_after),
     )
-    return Proration(cost, price)
+
+
+def _prorated(
+    share: Decimal, units_before: int, units_after: int, value_before: Money | None, value_after: Money | None
+) -> Money | None:
+    if value_after is None:
+        return None
+    before = value_after if value_before is None else value_before
+    return (value_after.times(Decimal(units_after)) - before.times(Decimal(units_before))).times(share).rounded(4)

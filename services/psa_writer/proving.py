@@ -12,7 +12,7 @@ from domain.envelope import NewEvent
 from domain.keys import PsaAgreementId, PsaProductId
 from services.psa_writer import intents, leases, open_requests, standing, tell
 from services.psa_writer.as_read import Calibration
-from services.psa_writer.decide_post import same_cost
+from services.psa_writer.decide_post import same_money
 from services.psa_writer.intents import Intent
 from services.psa_writer.judge_outcome import Evidence, Judgement, Sent, Verdict, judge_outcome
 from services.psa_writer.leases import Lease
@@ -68,8 +68,8 @@ def look(round_: Round, sent: Sequence[Intent]) -> list[Judged]:
     rows: dict[PsaProductId, tuple[UnitsRow, ...]] = {}
     for window, ids in groups.items():
         rows |= read_rows(round_.psa, ids, window)
-    with_cost = sorted({intent.psa_product_id for intent in sent if intent.unit_cost is not None})
-    pages = round_.psa.products_by_id(with_cost) if with_cost else ()
+    with_money = sorted({intent.psa_product_id for intent in sent if intent.carries_money})
+    pages = round_.psa.products_by_id(with_money) if with_money else ()
     products = {product.psa_product_id: product for product in chain.from_iterable(pages)}
     return [_judge(own, rows[own[0].psa_product_id], products.get(own[0].psa_product_id)) for own in by_request(sent)]
 
@@ -118,11 +118,20 @@ def _may_go_again(judged: Judged) -> bool:
 def _judge(own: tuple[Intent, ...], rows: tuple[UnitsRow, ...], product: PsaProduct | None) -> Judged:
     first = own[0]
     cost = next((i.money(i.unit_cost) for i in own if i.unit_cost is not None), None)
-    looked_at_cost = cost is not None and product is not None
+    price = next((i.money(i.unit_price) for i in own if i.unit_price is not None), None)
+    before, after = Evidence(first.rows_read, None), Evidence(rows, None)
+    if product is not None:
+        # Compared is only what was sent: the other may be changed by hand at any time.
+        before = Evidence(
+            first.rows_read,
+            first.money(first.unit_cost_before) if cost else None,
+            first.money(first.unit_price_before) if price else None,
+        )
+        after = Evidence(rows, product.unit_cost if cost else None, product.unit_price if price else None)
     judgement = judge_outcome(
-        Evidence(first.rows_read, first.money(first.unit_cost_before) if looked_at_cost else None),
-        Sent({i.effective_date: i.unit_change for i in own}, cost),
-        Evidence(rows, product.unit_cost if looked_at_cost and product else None),
+        before,
+        Sent({i.effective_date: i.unit_change for i in own}, cost, price),
+        after,
         first.read_since,
         first.read_until,
         first.calibration,
@@ -152,6 +161,7 @@ def _posted(request: OpenRequest, judged: Judged) -> Settlement:
             request.wish,
             intent,
             product.unit_cost if product else intent.money(intent.unit_cost_before),
+            product.unit_price if product else intent.money(intent.unit_price_before),
             _proof(intent, judged),
             completes=intent.completes,
         )
@@ -161,10 +171,17 @@ def _posted(request: OpenRequest, judged: Judged) -> Settlement:
 
 
 def _proof(intent: Intent, judged: Judged) -> str:
-    sent, kept = intent.money(intent.unit_cost), judged.product.unit_cost if judged.product else None
-    if sent is None or kept is None or same_cost(sent, kept):
-        return judged.judgement.seen
-    return f"{judged.judgement.seen}; the PSA kept its unit cost of {kept.amount} though {sent.amount} was sent"
+    product = judged.product
+    pairs = {
+        "cost": (intent.money(intent.unit_cost), product.unit_cost if product else None),
+        "price": (intent.money(intent.unit_price), product.unit_price if product else None),
+    }
+    ignored = "".join(
+        f"; the PSA kept its unit {name} of {kept.amount} though {sent.amount} was sent"
+        for name, (sent, kept) in pairs.items()
+        if sent and kept and not same_money(sent, kept)
+    )
+    return f"{judged.judgement.seen}{ignored}"
 
 
 def _contradicted(connection: Connection, round_: Round, request: OpenRequest, judged: Judged) -> list[Settlement]:
@@ -211,7 +228,7 @@ def _keep_applied(
 def _observed(
     connection: Connection, round_: Round, applied: Sequence[tuple[OpenRequest, Judged]]
 ) -> list[tuple[str, NewEvent]]:
-    """What the catalogue now knows better: units, and costs that were sent."""
+    """What the catalogue now knows better: units, and costs and prices that were sent."""
     scope = Scope(connection, round_.msp_id, round_.connection_id, round_.now)
     names: dict[PsaAgreementId, AgreementNames] = {}
     for request, judged in applied:

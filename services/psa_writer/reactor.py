@@ -1,9 +1,9 @@
 """Requests and relations in the log -> the writer's own rows, and work for whoever posts; decided where they are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.codec import encode
@@ -15,7 +15,9 @@ from domain.events import (
     PolicyChanged,
     PostingResumed,
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationUnfrozen,
 )
 from domain.keys import ConnectionId, MspId
 from plumbing import outbox
@@ -30,6 +32,8 @@ TYPES = tuple(
         AdjustmentSuperseded,
         RelationSet,
         RelationCleared,
+        RelationFrozen,
+        RelationUnfrozen,
         ConnectionSaved,
         PostingResumed,
         PolicyChanged,
@@ -76,8 +80,17 @@ def put_work(
 def _keep_relations(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
     """What each relation of the slice ends as."""
     last = {e.event.relation_id: e.event for e in envelopes if isinstance(e.event, RelationSet | RelationCleared)}
-    if not last:
-        return
+    if last:
+        _set_and_clear(connection, msp_id, last)
+    events = [e.event for e in envelopes if isinstance(e.event, RelationFrozen | RelationUnfrozen)]
+    frozen = {event.relation_id: isinstance(event, RelationFrozen) for event in events}
+    for each in sorted(set(frozen.values())):
+        ids = [relation_id for relation_id, is_frozen in frozen.items() if is_frozen is each]
+        mine = (tables.relations.c.msp_id == msp_id) & tables.relations.c.relation_id.in_(ids)
+        connection.execute(update(tables.relations).where(mine).values(frozen=each))
+
+
+def _set_and_clear(connection: Connection, msp_id: MspId, last: Mapping[str, RelationSet | RelationCleared]) -> None:
     mine = (tables.relations.c.msp_id == msp_id) & tables.relations.c.relation_id.in_(list(last))
     connection.execute(delete(tables.relations).where(mine))
     live = [event for event in last.values() if isinstance(event, RelationSet)]
@@ -90,6 +103,7 @@ def _keep_relations(connection: Connection, msp_id: MspId, envelopes: list[Envel
                     "relation_id": event.relation_id,
                     "connection_id": event.psa_connection_id,
                     "psa_product_id": event.psa_product_id,
+                    "frozen": False,
                 }
                 for event in live
             ],

@@ -50,6 +50,7 @@ class Fresh:
             read_until=window.until,
             calibration=calibration,
             unit_cost=product.unit_cost,
+            unit_price=product.unit_price,
             taken_dates=taken_dates,
         )
 

@@ -37,8 +37,8 @@ _UNKNOWN_FIX = (
 
 def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]:
     """The intents of the plans, committed as sent: those whose lease is still ours, whose request is still open, and whose
-    product still has a relation when the log is read to its end. What has none is never posted. None while posts are paused:
-    what is marked before a pause is told has left, what is not stays."""
+    product still has a relation and no frozen one when the log is read to its end. What has none is never posted. None while
+    posts are paused: what is marked before a pause is told has left, what is not stays."""
     if not _caught_up(round_):
         log.error("the log cannot be read to its end: nothing is posted", extra={"msp_id": round_.msp_id})
         return []
@@ -78,6 +78,10 @@ def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Inten
         dropped = [intent for intent in ours if intent.request_id not in open_]
         if dropped:
             intents.close(connection, round_.msp_id, dropped, "not_applied", round_.now)
+            # Frozen ones stay open until the reconciler takes them back, or they are unfrozen.
+            left = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in dropped])
+            waiting = [i for i, request in left.items() if request.state in ("sending", "unknown")]
+            open_requests.plan_anew(connection, round_.msp_id, waiting, round_.now)
         going = [intent for intent in ours if intent.request_id in open_]
         if not may:
             intents.close(connection, round_.msp_id, going, "not_applied", round_.now, "posts were paused")
@@ -185,14 +189,15 @@ def _keep_leases(connection: Connection, round_: Round, held: Lease, agreements:
 def _still_open(
     connection: Connection, round_: Round, requests: Iterable[OpenRequest], states: Sequence[str]
 ) -> set[str]:
-    """The requests that may be posted: open in one of the states, their product linked. Open ones whose product has no
-    relation any more are closed."""
+    """The requests that may be posted: open in one of the states, their product linked and not frozen. Open ones whose
+    product has no relation any more are closed; frozen ones are left to the reconciler, which takes them back."""
     known = open_requests.locked(connection, round_.msp_id, [request.request_id for request in requests])
-    linked = set(
-        connection.scalars(
+    linked = {
+        row.psa_product_id: row.frozen
+        for row in connection.execute(
             text(
-                """SELECT psa_product_id FROM psa_writer.relations WHERE msp_id = :m AND connection_id = :c
-                   AND psa_product_id = ANY(:ids)"""
+                """SELECT psa_product_id, bool_or(frozen) AS frozen FROM psa_writer.relations
+                   WHERE msp_id = :m AND connection_id = :c AND psa_product_id = ANY(:ids) GROUP BY psa_product_id"""
             ),
             {
                 "m": round_.msp_id,
@@ -200,12 +205,12 @@ def _still_open(
                 "ids": [request.psa_product_id for request in known.values()],
             },
         )
-    )
+    }
     open_ = {request.request_id for request in known.values() if request.state in states}
     cleared = {request_id for request_id in open_ if known[request_id].psa_product_id not in linked}
     if cleared:
         open_requests.set_state(connection, round_.msp_id, cleared, "superseded")
-    return open_ - cleared
+    return {request_id for request_id in open_ - cleared if not linked[known[request_id].psa_product_id]}
 
 
 def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> list[Intent]:
@@ -214,10 +219,13 @@ def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> lis
     last_day = max(change.effective_date for change in changes)
     first_day = min(change.effective_date for change in changes)
     new_cost = next((change.unit_cost for change in changes if change.unit_cost), product.unit_cost)
-    money = product.unit_cost or product.unit_price or new_cost
+    new_price = next((change.unit_price for change in changes if change.unit_price), product.unit_price)
+    money = product.unit_cost or product.unit_price or new_cost or new_price
     found = []
     for change in changes:
-        cost_before = product.unit_cost if change.effective_date == first_day else new_cost
+        is_first = change.effective_date == first_day
+        cost_before = product.unit_cost if is_first else new_cost
+        price_before = product.unit_price if is_first else new_price
         proration = prorate(
             as_read.period(change.effective_date),
             change.effective_date,
@@ -225,7 +233,8 @@ def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> lis
             change.units_after,
             cost_before,
             new_cost,
-            product.unit_price,
+            price_before,
+            new_price,
         )
         found.append(
             Intent(
@@ -240,6 +249,8 @@ def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> lis
                 unit_cost=_amount(change.unit_cost),
                 currency=money.currency if money else None,
                 unit_cost_before=_amount(cost_before),
+                unit_price=_amount(change.unit_price),
+                unit_price_before=_amount(price_before),
                 prorated_cost=_amount(proration.cost),
                 prorated_price=_amount(proration.price),
                 completes=change.effective_date == last_day,

@@ -63,6 +63,7 @@ relations = Table(
     Column("relation_id", Text, primary_key=True),
     Column("connection_id", Text, nullable=False),
     Column("psa_product_id", Text, nullable=False),
+    Column("frozen", Boolean, nullable=False),
 )
 
 # wish: the AdjustmentRequested as it stands in the log at `position`. alone: sent one a call after a contradiction.
@@ -126,6 +127,8 @@ intents = Table(
     _moment("decided_at"),
     Column("seen", Text),
     Column("rows_after", JSONB),
+    Column("unit_price", Numeric),
+    Column("unit_price_before", Numeric),
 )
 
 psa_customers = Table(

@@ -21,7 +21,13 @@ _NAMES = tuple(f.name for f in (*fields(OdinNames), *fields(PsaNames)))
 
 
 def posted(
-    wish: AdjustmentRequested, intent: Intent, unit_cost_after: Money | None, proof: str, *, completes: bool
+    wish: AdjustmentRequested,
+    intent: Intent,
+    unit_cost_after: Money | None,
+    unit_price_after: Money | None,
+    proof: str,
+    *,
+    completes: bool,
 ) -> AdjustmentPosted:
     """The PSA took the intent's adjustment, and reading back agreed."""
     return AdjustmentPosted(
@@ -34,6 +40,8 @@ def posted(
         units_after=intent.units_after,
         unit_cost_before=intent.money(intent.unit_cost_before),
         unit_cost_after=unit_cost_after,
+        unit_price_before=intent.money(intent.unit_price_before),
+        unit_price_after=unit_price_after,
         prorated_cost=intent.money(intent.prorated_cost),
         prorated_price=intent.money(intent.prorated_price),
         proof=proof,

@@ -24,6 +24,6 @@ def period_months(period_type: str) -> int | None:
 
 
 def cost_for_period(unit_cost: Money, billed_months: int, months: int) -> Money:
-    """The cost of a unit for a PSA period of so many months, to four decimal places as Autotask keeps unit costs: 34.00 a
-    year is 2.8333 a month."""
+    """The cost (or price) of a unit for a PSA period of so many months, to four decimal places as Autotask keeps them: 34.00
+    a year is 2.8333 a month."""
     return Money(unit_cost.amount * months / billed_months, unit_cost.currency).rounded(4)

@@ -4,14 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, delete, select, text
 
+from domain.codec import encode_part
 from domain.envelope import Envelope
 from domain.events import (
     AdjustmentPosted,
     PsaProductObserved,
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationSettingsSaved,
+    RelationUnfrozen,
     ResourceCostChanged,
     ResourceCountChanged,
     ResourceDisappeared,
@@ -22,8 +27,8 @@ from domain.events import (
     UnitsFoundEqual,
 )
 from domain.events.names import OdinNames, PsaNames
-from domain.keys import MspId, ResourceKey, SubscriptionId
-from domain.money import Money
+from domain.keys import MspId, SubscriptionId
+from domain.relation_settings import AS_NEW
 from plumbing.upsert import upsert
 from services.reconciler import tables
 from services.reconciler.cost_for_period import billing_months, period_months
@@ -42,8 +47,11 @@ _UNKNOWN: Row = {
     "count": None,
     "unit_cost": None,
     "cost_currency": None,
+    "catalogue_price": None,
+    "price_currency": None,
     "billing_months": None,
 }
+_RELATION_EVENTS = RelationSet | RelationCleared | RelationSettingsSaved | RelationFrozen | RelationUnfrozen
 
 
 def keep(connection: Connection, msp_id: MspId, envelopes: Sequence[Envelope]) -> None:
@@ -54,7 +62,7 @@ def keep(connection: Connection, msp_id: MspId, envelopes: Sequence[Envelope]) -
     _take_billing_months(connection, msp_id, events)
     _inherit_counts(connection, msp_id, [e for e in events if isinstance(e, SubscriptionRenewed)])
     _keep_products(connection, msp_id, [e for e in events if isinstance(e, PsaProductObserved | RelationSet)])
-    _keep_relations(connection, msp_id, [e for e in events if isinstance(e, RelationSet | RelationCleared)])
+    _keep_relations(connection, msp_id, [e for e in events if isinstance(e, _RELATION_EVENTS)])
     _close_requests(connection, msp_id, [e for e in events if isinstance(e, AdjustmentPosted | UnitsFoundEqual)])
 
 
@@ -91,20 +99,23 @@ def _change(before: Row, event: _RESOURCE_EVENTS) -> Row:
         case ResourceDiscovered():
             known = event.count is not None and not event.usage_based
             count = event.count if known else before["count"]
-            return {"usage_based": event.usage_based, "count": count} | _cost(event.unit_cost)
+            return {"usage_based": event.usage_based, "count": count} | _cost(event)
         case ResourceCountChanged() if event.count is not None and not before["usage_based"]:
             return {"count": event.count}
         case ResourceCostChanged():
-            return _cost(event.unit_cost)
+            return _cost(event)
         case ResourceDisappeared():
             return {"count": 0}
     return {}
 
 
-def _cost(unit_cost: Money | None) -> Row:
+def _cost(event: ResourceDiscovered | ResourceCostChanged) -> Row:
+    cost, price = event.unit_cost, event.unit_price
     return {
-        "unit_cost": unit_cost.amount if unit_cost else None,
-        "cost_currency": unit_cost.currency if unit_cost else None,
+        "unit_cost": cost.amount if cost else None,
+        "cost_currency": cost.currency if cost else None,
+        "catalogue_price": price.amount if price else None,
+        "price_currency": price.currency if price else None,
     }
 
 
@@ -181,36 +192,71 @@ def _keep_products(connection: Connection, msp_id: MspId, events: Sequence[PsaPr
     upsert(connection, tables.products, [named[key] | row for key, row in observed.items()])
 
 
-def _keep_relations(connection: Connection, msp_id: MspId, events: Iterable[RelationSet | RelationCleared]) -> None:
-    """A relation that follows a renewal feeds its product under the old resource until it is set for the new one."""
-    rows: dict[str, Row | None] = {}
+def _keep_relations(connection: Connection, msp_id: MspId, events: Sequence[_RELATION_EVENTS]) -> None:
+    """A relation that follows a renewal feeds its product under the old resource until it is set for the new one, and goes on
+    with the settings it had; one that is set anew begins without any."""
+    rows = _relation_rows(connection, msp_id, events)
+    cleared: set[str] = set()
     for event in events:
-        resource_key = event.resource_key(msp_id)
-        if isinstance(event, RelationSet):
-            if event.followed_from is not None:
-                rows[str(_under(resource_key, event.followed_from))] = None
-            rows[str(resource_key)] = {
-                "msp_id": msp_id,
-                "resource_key": str(resource_key),
-                "relation_id": event.relation_id,
-                "psa_connection_id": event.psa_connection_id,
-                "psa_product_id": event.psa_product_id,
-            }
-        elif event.followed_to is None:
-            rows[str(resource_key)] = None
-    cleared = [resource_key for resource_key, row in rows.items() if row is None]
-    if cleared:
+        resource_key = str(event.resource_key(msp_id))
+        row = rows.get(resource_key)
+        match event:
+            case RelationSet():
+                old = _followed(msp_id, event)
+                before = rows.pop(old, None) if old else None
+                cleared |= {old} if old else set()
+                rows[resource_key] = {
+                    "msp_id": msp_id,
+                    "resource_key": resource_key,
+                    "relation_id": event.relation_id,
+                    "psa_connection_id": event.psa_connection_id,
+                    "psa_product_id": event.psa_product_id,
+                    "settings": before["settings"] if before else None,
+                    "frozen": bool(before and before["frozen"]),
+                }
+            case RelationCleared() if event.followed_to is None:
+                rows.pop(resource_key, None)
+                cleared.add(resource_key)
+            case RelationSettingsSaved() if row and row["relation_id"] == event.relation_id:
+                row["settings"] = None if _says_nothing(event) else orjson.dumps(encode_part(event.settings)).decode()
+            case RelationFrozen() | RelationUnfrozen() if row and row["relation_id"] == event.relation_id:
+                row["frozen"] = isinstance(event, RelationFrozen)
+    gone = sorted(cleared - rows.keys())
+    if gone:
         connection.execute(
             delete(tables.relations).where(
                 tables.relations.c.msp_id == msp_id, tables.relations.c.resource_key == text("ANY(:keys)")
             ),
-            {"keys": cleared},
+            {"keys": gone},
         )
-    upsert(connection, tables.relations, [row for row in rows.values() if row is not None])
+    upsert(connection, tables.relations, list(rows.values()))
 
 
-def _under(resource_key: ResourceKey, subscription_id: str) -> ResourceKey:
-    return replace(resource_key, subscription_id=SubscriptionId(subscription_id))
+def _relation_rows(connection: Connection, msp_id: MspId, events: Iterable[_RELATION_EVENTS]) -> dict[str, Row]:
+    keys = {str(event.resource_key(msp_id)) for event in events}
+    keys |= {old for event in events if isinstance(event, RelationSet) and (old := _followed(msp_id, event))}
+    if not keys:
+        return {}
+    rows = connection.execute(
+        text(
+            """SELECT msp_id, resource_key, relation_id, psa_connection_id, psa_product_id, settings::text, frozen
+               FROM reconciler.relations WHERE msp_id = :msp_id AND resource_key = ANY(:keys)"""
+        ),
+        {"msp_id": msp_id, "keys": sorted(keys)},
+    )
+    return {row.resource_key: dict(row._mapping) for row in rows}
+
+
+def _followed(msp_id: MspId, event: RelationSet) -> str | None:
+    if event.followed_from is None:
+        return None
+    old = replace(event.resource_key(msp_id), subscription_id=SubscriptionId(event.followed_from))
+    return str(old)
+
+
+def _says_nothing(event: RelationSettingsSaved) -> bool:
+    """Whether planning comes to the same as without settings: a note alone changes nothing."""
+    return replace(event.settings, note="") == AS_NEW
 
 
 def _close_requests(

@@ -1,7 +1,8 @@
 """(a product, the resources that feed it) -> the request that is missing, the one that gives way, or why there can be none.
 
-The target is the sum of the last known counts, taken as it stands: a level, not a difference. So it does not matter how
-often or after how many changes one plans, and planning again asks for nothing. There is at most one open request a product.
+The target is the sum of what the last known counts come to by the unit rule of each relation, taken as it stands: a level,
+not a difference. So it does not matter how often or after how many changes one plans, and planning again asks for nothing.
+There is at most one open request a product, and none while one of its relations is frozen.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from decimal import Decimal
 from domain.events import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
 from domain.events.names import OdinNames, PsaNames
 from domain.money import Money
-from domain.units import LARGEST_COUNT, NotWholeUnits, whole_units
+from domain.relation_settings import AS_NEW, RelationSettings
+from domain.units import LARGEST_COUNT, NotWholeUnits
 from services.reconciler.cost_for_period import cost_for_period
 
 PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused
@@ -20,13 +22,22 @@ PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused
 @dataclass(frozen=True)
 class Feed:
     """A resource that is linked to the product, with its last known count (None: none was ever known), what ODIN bills for a
-    unit, and for how many months."""
+    licence, for how many months, and at which price to the customer; what a person settled for the relation, and whether it
+    is frozen."""
 
     resource_key: str
     odin: OdinNames
     count: Decimal | None
     unit_cost: Money | None
     billing_months: int | None
+    catalogue_price: Money | None = None
+    settings: RelationSettings = AS_NEW
+    frozen: bool = False
+
+    @property
+    def units(self) -> int:
+        """What the count adds to the target; NotWholeUnits."""
+        return self.settings.rule.units(self.count or Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class Request:
     open: bool
     target_units: int
     target_unit_cost: Money | None
+    target_unit_price: Money | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Product:
 @dataclass(frozen=True)
 class Touch:
     """What led to planning the product: which resource's change ("": no single one's), in words for the reports. ask_anyway:
-    a relation was set, so the PSA is to be levelled once even if nothing else has changed."""
+    a relation was set or unfrozen, so the PSA is to be levelled once even if nothing else has changed."""
 
     resource_key: str
     reason: str
@@ -72,62 +84,89 @@ class Plan:
 def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id: str, *, post_cost: bool) -> Plan:
     """The plan. request_id: for the request, should one be made. post_cost: the policy unit_cost is "post".
 
-    Without feeds nothing is asked, an open request gives way to none, and the PSA keeps its units. While the count of a feed
-    is unknown nothing changes: unknown is not 0."""
-    if not feeds:
-        return Plan(
-            replace(product, last=None, refused=""), _superseded(product, None, "the last relation was cleared")
-        )
-    counts = [feed.count for feed in feeds]
-    if None in counts:
+    Without feeds, or while one of them is frozen, nothing is asked, an open request gives way to none, and the PSA keeps its
+    units. While the count of a feed is unknown nothing changes: unknown is not 0."""
+    at_rest = _at_rest(feeds)
+    if at_rest:
+        return Plan(replace(product, last=None, refused=""), _superseded(product, None, at_rest))
+    if any(feed.count is None for feed in feeds):
         return Plan(product)
     obstacle = _obstacle(feeds)
     if obstacle:
         return _refused(product, *obstacle)
-    target = sum(whole_units(count) for count in counts if count is not None)
+    target = sum(feed.units for feed in feeds)
     if target > LARGEST_COUNT:
         reason = f"The counts add up to {target}, more than the PSA can bill."
         return _refused(product, feeds[0].odin, reason, "Look for a wrong count among the linked resources.")
-    request = Request(request_id, True, target, agreed_cost(product, feeds) if post_cost else None)
+    cost = agreed_cost(product, feeds) if post_cost else None
+    request = Request(request_id, True, target, cost, agreed_price(product, feeds))
     if not _is_news(request, product.last, touch):
         return Plan(replace(product, refused=""))
     events = (*_superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
     return Plan(replace(product, last=request, refused=""), events)
 
 
+def _at_rest(feeds: Sequence[Feed]) -> str:
+    """Why nothing may be asked for the product whatever the counts are; "": it may."""
+    if not feeds:
+        return "the last relation was cleared"
+    return "a relation of the product is frozen" if any(feed.frozen for feed in feeds) else ""
+
+
 def agreed_cost(product: Product, feeds: Sequence[Feed]) -> Money | None:
     """The unit cost for the product's period, when all feeds that have units agree on it and it is in the product's currency;
-    else None: the PSA's cost is left alone."""
-    costs = {_period_cost(product, feed) for feed in feeds if feed.count}
+    else None: the PSA's cost is left alone. A unit that stands for a pack costs what its licences do."""
+    costs = {_of_unit_and_period(product, feed, feed.unit_cost) for feed in feeds if feed.units}
     cost = costs.pop() if len(costs) == 1 else None
     return cost if cost and cost.currency == product.cost_currency else None
 
 
-def _period_cost(product: Product, feed: Feed) -> Money | None:
-    if feed.unit_cost is None or not feed.billing_months or not product.period_months:
+def agreed_price(product: Product, feeds: Sequence[Feed]) -> Money | None:
+    """The unit price for the product's period, when all feeds that have units and a say in it agree; else None: the PSA's
+    price is left alone. That it is in the product's currency the writer sees to: a price that a person chose is not passed
+    over in silence."""
+    prices = {
+        feed.settings.price.unit_price(
+            _of_unit_and_period(product, feed, feed.unit_cost),
+            _of_unit_and_period(product, feed, feed.catalogue_price),
+        )
+        for feed in feeds
+        if feed.units and feed.settings.price.source != "agreement"
+    }
+    return prices.pop() if len(prices) == 1 else None
+
+
+def _of_unit_and_period(product: Product, feed: Feed, money: Money | None) -> Money | None:
+    if money is None or not feed.billing_months or not product.period_months:
         return None
-    return cost_for_period(feed.unit_cost, feed.billing_months, product.period_months)
+    of_unit = money.times(Decimal(feed.settings.rule.pack_size))
+    return cost_for_period(of_unit, feed.billing_months, product.period_months)
 
 
 def _is_news(request: Request, last: Request | None, touch: Touch) -> bool:
     if last is None or request.target_units != last.target_units:
         return True
-    if request.target_unit_cost is None:
-        # Nothing is wished for the cost any more; only a request that still would change it has to give way.
-        cost_differs = last.open and last.target_unit_cost is not None
-    else:
-        cost_differs = request.target_unit_cost != last.target_unit_cost
-    return cost_differs or (touch.ask_anyway and not last.open)
+    return (
+        _differs(request.target_unit_cost, last.target_unit_cost, last)
+        or _differs(request.target_unit_price, last.target_unit_price, last)
+        or (touch.ask_anyway and not last.open)
+    )
+
+
+def _differs(wished: Money | None, before: Money | None, last: Request) -> bool:
+    """Whether the cost or price is another than was last asked for. Where nothing is wished for it any more, only a request
+    that still would change it has to give way."""
+    return last.open and before is not None if wished is None else wished != before
 
 
 def _obstacle(feeds: Sequence[Feed]) -> tuple[OdinNames, str, str] | None:
     for feed in feeds:
         try:
-            whole_units(feed.count or Decimal(0))
+            _ = feed.units
         except NotWholeUnits:
             name = f"“{feed.odin.resource_name}”"
             reason = f"The count of {name} is {feed.count}, and the PSA takes whole units only."
-            return feed.odin, reason, f"Correct the count in the marketplace, or clear the relation of {name}."
+            return feed.odin, reason, f"Let the unit rule of {name} round, or correct its count in the marketplace."
     return None
 
 
@@ -162,7 +201,7 @@ def _requested(product: Product, feeds: Sequence[Feed], touch: Touch, request: R
         request_id=request.request_id,
         target_units=request.target_units,
         target_unit_cost=request.target_unit_cost,
-        target_unit_price=None,
+        target_unit_price=request.target_unit_price,
         hold_first=False,
         reason=touch.reason,
         causes=tuple(_cause(feed) for feed in feeds),

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Row, text
 
+from domain.codec import decode_part
 from domain.envelope import NewEvent
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import ConnectionId, MspId, PsaProductId, PsaProductKey
 from domain.money import Money
+from domain.relation_settings import AS_NEW, RelationSettings
 from plumbing import event_log, setup
 from services.reconciler.plan_units import Feed, Plan, Product, Request, plan_units
 from services.reconciler.touches import Cause, ProductId, Touched
@@ -75,9 +78,11 @@ _LOAD = """
 SELECT p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
        p.psa_product_id, p.psa_product_name, p.period_months, p.cost_currency AS product_currency,
        p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open,
-       p.target_units, p.target_unit_cost, p.target_cost_currency, p.refused_reason,
+       p.target_units, p.target_unit_cost, p.target_cost_currency, p.target_unit_price, p.target_price_currency,
+       p.refused_reason,
        r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
-       r.resource_name, r.resource_key, r.count AS last_count, r.unit_cost, r.cost_currency, r.billing_months
+       r.resource_name, r.resource_key, r.count AS last_count, r.unit_cost, r.cost_currency, r.catalogue_price,
+       r.price_currency, r.billing_months, l.settings, l.frozen
 FROM reconciler.products p
 LEFT JOIN reconciler.relations l USING (msp_id, psa_connection_id, psa_product_id)
 LEFT JOIN reconciler.resources r USING (msp_id, resource_key)
@@ -101,8 +106,9 @@ def _load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> li
 def _product(row: Row[Any]) -> Product:
     last = None
     if row.request_id is not None:
-        cost = None if row.target_unit_cost is None else Money(row.target_unit_cost, row.target_cost_currency)
-        last = Request(row.request_id, row.request_open, row.target_units, cost)
+        cost = _money(row.target_unit_cost, row.target_cost_currency)
+        price = _money(row.target_unit_price, row.target_price_currency)
+        last = Request(row.request_id, row.request_open, row.target_units, cost, price)
     names = PsaNames(
         psa_connection_id=row.psa_connection_id,
         psa_customer_id=row.psa_customer_id,
@@ -125,8 +131,20 @@ def _feed(row: Row[Any]) -> Feed:
         resource_id=row.resource_id,
         resource_name=row.resource_name,
     )
-    cost = None if row.unit_cost is None else Money(row.unit_cost, row.cost_currency)
-    return Feed(row.resource_key, names, row.last_count, cost, row.billing_months)
+    return Feed(
+        row.resource_key,
+        names,
+        row.last_count,
+        _money(row.unit_cost, row.cost_currency),
+        row.billing_months,
+        _money(row.catalogue_price, row.price_currency),
+        AS_NEW if row.settings is None else decode_part(RelationSettings, row.settings),
+        row.frozen,
+    )
+
+
+def _money(amount: Decimal | None, currency: str) -> Money | None:
+    return None if amount is None else Money(amount, currency)
 
 
 def _new_events(loaded: _Loaded, planned: Plan, now: datetime) -> list[NewEvent]:
@@ -141,6 +159,7 @@ def _new_events(loaded: _Loaded, planned: Plan, now: datetime) -> list[NewEvent]
 def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
     last, (connection_id, product_id) = planned.product.last, loaded.product_id
     cost = last.target_unit_cost if last else None
+    price = last.target_unit_price if last else None
     return {
         "psa_connection_id": connection_id,
         "psa_product_id": product_id,
@@ -151,6 +170,8 @@ def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
         "target_units": last.target_units if last else None,
         "target_unit_cost": cost.amount if cost else None,
         "target_cost_currency": cost.currency if cost else None,
+        "target_unit_price": price.amount if price else None,
+        "target_price_currency": price.currency if price else None,
         "refused_reason": planned.product.refused or None,
     }
 
@@ -165,6 +186,8 @@ _COLUMNS = {
     "target_units": "integer",
     "target_unit_cost": "numeric",
     "target_cost_currency": "text",
+    "target_unit_price": "numeric",
+    "target_price_currency": "text",
     "refused_reason": "text",
 }
 _SAVE = f"""

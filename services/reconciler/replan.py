@@ -14,8 +14,9 @@ from services.reconciler.reactor import reactor
 from services.reconciler.touches import Cause, ProductId
 
 # The same reckoning as plan_units, as a sieve: every product for which plan_units would ask for something passes; of those
-# that pass plan_units decides. A test holds the two to each other. Nearly every product has one feed, and nearly every feed
-# is as it was last asked for: such rows drop out of the join by plain comparison and are never grouped.
+# that pass plan_units decides. A test holds the two to each other. What has settings of its own, or a price that was asked
+# for, always passes: unit rules and prices are not reckoned here. Nearly every product has one feed, and nearly every feed is
+# as it was last asked for: such rows drop out of the join by plain comparison and are never grouped.
 _DIFFERING = """
 SELECT p.psa_connection_id, p.psa_product_id
 FROM reconciler.relations l
@@ -26,7 +27,7 @@ CROSS JOIN LATERAL (
                 THEN round(r.unit_cost * p.period_months / r.billing_months, 4) END AS cost
 ) AS of_period
 WHERE l.msp_id = :msp_id
-  AND CASE WHEN p.feeds = 1 AND r.count = p.target_units
+  AND CASE WHEN p.feeds = 1 AND r.count = p.target_units AND l.settings IS NULL AND p.target_unit_price IS NULL
            THEN NOT CASE WHEN :post_cost AND r.count > 0
                          THEN r.unit_cost = p.target_unit_cost AND r.billing_months = p.period_months
                               AND r.cost_currency = p.target_cost_currency AND p.cost_currency = p.target_cost_currency
@@ -34,7 +35,8 @@ WHERE l.msp_id = :msp_id
            ELSE true END
 GROUP BY p.msp_id, p.psa_connection_id, p.psa_product_id
 HAVING count(*) = count(r.count) AND (
-    sum(r.count) IS DISTINCT FROM p.target_units
+    bool_or(l.settings IS NOT NULL) OR p.target_unit_price IS NOT NULL
+    OR sum(r.count) IS DISTINCT FROM p.target_units
     OR CASE WHEN :post_cost AND count(*) FILTER (WHERE r.count > 0) = count(of_period.cost)
                  AND min(of_period.cost) = max(of_period.cost)
             THEN min(of_period.cost) IS DISTINCT FROM p.target_unit_cost

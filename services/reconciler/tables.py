@@ -1,6 +1,7 @@
 """The tables of the schema reconciler, as its migration makes them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData(schema="reconciler")
 
@@ -39,8 +40,11 @@ resources = Table(
     Column("unit_cost", Numeric),
     Column("cost_currency", Text),
     Column("billing_months", Integer),
+    Column("catalogue_price", Numeric),
+    Column("price_currency", Text),
 )
 
+# settings: as in the event that saved them; null: those of a new relation.
 relations = Table(
     "relations",
     METADATA,
@@ -49,6 +53,8 @@ relations = Table(
     _text("relation_id"),
     _text("psa_connection_id"),
     _text("psa_product_id"),
+    Column("settings", JSONB),
+    Column("frozen", Boolean, nullable=False),
 )
 
 products = Table(
@@ -72,4 +78,6 @@ products = Table(
     Column("target_unit_cost", Numeric),
     Column("target_cost_currency", Text),
     Column("refused_reason", Text),
+    Column("target_unit_price", Numeric),
+    Column("target_price_currency", Text),
 )

@@ -9,7 +9,10 @@ from domain.events import (
     PolicyChanged,
     PsaProductObserved,
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationSettingsSaved,
+    RelationUnfrozen,
     ResourceCostChanged,
     ResourceCountChanged,
     ResourceDisappeared,
@@ -74,6 +77,12 @@ def touched(msp_id: MspId, envelopes: Iterable[Envelope]) -> Touched:
                 _note_relation(found, msp_id, envelope, event, (4, reason))
             case RelationCleared() if event.followed_to is None:
                 _note_relation(found, msp_id, envelope, event, (3, "relation cleared"))
+            case RelationSettingsSaved():
+                _note_relation(found, msp_id, envelope, event, (3, "relation settings saved"))
+            case RelationFrozen():
+                _note_relation(found, msp_id, envelope, event, (3, "relation frozen"))
+            case RelationUnfrozen():
+                _note_relation(found, msp_id, envelope, event, (4, "relation unfrozen"))
             case PolicyChanged() if event.policy == "unit_cost":
                 touch = Touch("", "policy changed")
                 found.everything = Cause(0, envelope.position, envelope.correlation_id, touch)
@@ -92,7 +101,7 @@ def _note_relation(
     found: Touched,
     msp_id: MspId,
     envelope: Envelope,
-    event: RelationSet | RelationCleared,
+    event: RelationSet | RelationCleared | RelationSettingsSaved | RelationFrozen | RelationUnfrozen,
     reason: tuple[int, str],
 ) -> None:
     key = (event.psa_connection_id, event.psa_product_id)
@@ -102,7 +111,7 @@ def _note_relation(
         envelope,
         reason,
         str(event.resource_key(msp_id)),
-        ask_anyway=isinstance(event, RelationSet),
+        ask_anyway=isinstance(event, RelationSet | RelationUnfrozen),
     )
 
 

@@ -18,7 +18,7 @@ WITH spans AS (
         AND s.generation = (SELECT reporting.living_generation('resources', :msp_id))
         AND s.connection_id = c.connection_id AND s.subscription_id = c.subscription_id
     WHERE c.msp_id = :msp_id AND c.generation = (SELECT reporting.living_generation('counts', :msp_id))
-        AND c.relation_id IS NULL AND c.status = 'active'
+        AND c.relation_id IS NULL AND c.status = 'active' AND NOT c.excluded
         AND coalesce(c.valid_to, 'infinity') >= CAST(:first AS date)::timestamp AT TIME ZONE :zone
     GROUP BY 1, 2, 3
 )

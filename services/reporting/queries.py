@@ -23,6 +23,7 @@ from services.reporting.leaks import leak_trend
 from services.reporting.lineage.asking import Lineage
 from services.reporting.naming import company_names, resource_names
 from services.reporting.paging import Page, read_page
+from services.reporting.past import counts_since
 from services.reporting.pulse import Phase, pulse
 from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuchSide, Question, check
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
@@ -64,6 +65,7 @@ __all__ = [
     "close_stream",
     "company_branch",
     "company_names",
+    "counts_since",
     "dashboard",
     "door_of",
     "feeds",
@@ -82,6 +84,7 @@ __all__ = [
     "read_page",
     "relations_of",
     "resource_names",
+    "settings_of",
     "side_progress",
     "unread",
 ]
@@ -90,6 +93,12 @@ __all__ = [
 def relations_of(connection: Connection, msp_id: MspId) -> list[dict[str, str]]:
     """All live relations of the MSP with ids and names of both sides, by company, subscription and resource."""
     return _all(connection, msp_id, "relations", {"state": {"in": ["live"]}})
+
+
+def settings_of(connection: Connection, msp_id: MspId) -> dict[str, dict[str, Any]]:
+    """{relation id: its row of the report linked} of the relations for which something was settled."""
+    rows = _all(connection, msp_id, "linked", {"included": {"is_empty": False}})
+    return {row["relation_id"]: row for row in rows}
 
 
 def open_failures_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:

@@ -144,6 +144,30 @@ subscriptions = _read_model(
     Column("renewal_date", Date),
     _flag("renews", required=False),
 )
+# Only of relations for which something was settled, live or cleared. rule: in words.
+relation_settings = _read_model(
+    "relation_settings",
+    ("relation_id",),
+    *_texts("relation_id", "rule"),
+    Column("included", Numeric, nullable=False),
+    *(_whole(name) for name in ("pack_size", "minimum")),
+    *_texts("rounding", "price_source"),
+    *_money("price"),
+    Column("markup_percent", Numeric),
+    *_texts("note"),
+    _moment("saved_at"),
+    *_optional("saved_by"),
+    _moment("frozen_at"),
+    *_optional("frozen_by", "frozen_reason"),
+)
+exclusions = _read_model(
+    "exclusions",
+    ("resource_key",),
+    *_texts("resource_key"),
+    _moment("excluded_at", required=True),
+    *_texts("excluded_by", "excluded_reason"),
+    Column("excluded_until", Date),
+)
 relations = _read_model(
     "relations",
     ("set_position",),
@@ -167,6 +191,7 @@ adjustments = _read_model(
     *_texts("proof"),
     _whole("attempt"),
     _flag("completes_request"),
+    *_money("unit_price_before", "unit_price_after"),
 )
 requests = _read_model(
     "requests",
@@ -180,6 +205,7 @@ requests = _read_model(
     *_texts("state"),
     *(_moment(name) for name in ("posted_at", "found_equal_at", "superseded_at")),
     *_optional("superseded_by"),
+    *_money("target_unit_price"),
 )
 failures = _read_model(
     "failures",
@@ -253,6 +279,7 @@ counts = _read_model(
     Column("count", Numeric),
     *_money("unit_cost", "unit_price"),
     *_optional("relation_id", "psa_connection_id", "psa_product_id"),
+    _flag("excluded"),
 )
 renewals = _read_model(
     "renewals",

@@ -160,6 +160,8 @@ class _Life:
             units_after=target,
             unit_cost_before=money(self._random),
             unit_cost_after=money(self._random),
+            unit_price_before=None,
+            unit_price_after=None,
             prorated_cost=money(self._random),
             prorated_price=None,
             proof="read back",

@@ -10,11 +10,27 @@ from typing import Any
 from hypothesis import strategies as st
 
 from domain.money import Money
+from domain.price_source import PriceSource
+from domain.unit_rule import UnitRule
 
 # What PostgreSQL and JSON can carry: any letter of any script, but no NUL and no half of a surrogate pair.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 amounts = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=4)
 _MONEY = st.builds(Money, amounts, st.sampled_from(["USD", "EUR", "GBP"]))
+_UP_TO_A_PSA = st.integers(0, 2**31 - 1)
+rules = st.builds(
+    UnitRule,
+    included=st.decimals(0, 1_000, places=2),
+    pack_size=st.integers(1, 1_000),
+    rounding=st.sampled_from(["up", "down", "nearest"]),
+    minimum=st.integers(0, 1_000),
+) | st.builds(UnitRule, included=st.integers(0, 1_000).map(Decimal), minimum=_UP_TO_A_PSA)
+_PRICES = st.decimals(0, 10**9, places=4)
+price_sources = st.one_of(
+    st.sampled_from(["agreement", "catalogue"]).map(PriceSource),
+    st.builds(Money, _PRICES, st.just("USD")).map(lambda price: PriceSource("custom", price)),
+    st.decimals(-100, 10_000, places=2).map(lambda markup: PriceSource("cost_plus", None, markup)),
+)
 _SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: texts,
     int: st.integers(-(2**31), 2**31),
@@ -23,6 +39,8 @@ _SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     date: st.dates(),
     datetime: st.datetimes(timezones=st.just(UTC)),
     Money: _MONEY,
+    UnitRule: rules,
+    PriceSource: price_sources,
 }
 
 

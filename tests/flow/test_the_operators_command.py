@@ -97,6 +97,44 @@ def test_relations_leave_as_csv_and_come_back_into_another_msp_with_a_reason_for
     assert with_a_bad_row.stderr.startswith("line 3: ")
 
 
+def test_what_is_settled_leaves_as_csv_and_comes_back(trueup: Run, msp: MspHouse, tmp_path: Path) -> None:
+    # given
+    linked(msp, count=8, units=8)
+    file = tmp_path / "relations.csv"
+    settled = {"included": "2", "minimum": "1", "price_source": "custom", "price": "12.50", "price_currency": "USD"}
+    trueup("relations", "export", msp.msp_id, "--output", str(file))
+
+    # when
+    _rewrite(file, settled)
+    imported = trueup("relations", "import", msp.msp_id, str(file))
+    msp.quiet()
+    trueup("relations", "export", msp.msp_id, "--output", str(file))
+    again = trueup("relations", "import", msp.msp_id, str(file))
+    (row,) = _rows(file)
+    _rewrite(file, {"pack_size": "10"})
+    refused = trueup("relations", "import", msp.msp_id, str(file))
+
+    # then
+    assert "1 of 1 relations are set; 0 were refused." in imported.stdout, imported.stderr
+    assert "1 of 1 relations are set; 0 were refused." in again.stdout, again.stderr
+    assert {name: row[name] for name in settled} == settled | {"price": row["price"]}
+    assert msp.count_of("RelationSettingsSaved") == 1
+    assert "line 2: A pack size above 1 needs a rounding" in refused.stderr
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def _rewrite(file: Path, changes: dict[str, str]) -> None:
+    rows = [row | changes for row in _rows(file)]
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def test_polls_and_catalogues_are_read_now(trueup: Run, msp: MspHouse) -> None:
     line = msp.add_line("Repair and Wear", "Exchange Online (Plan 1)", 1)
     polls = msp.count_of("PollCompleted")

@@ -40,6 +40,32 @@ class Mapping:
         results = [{"id": each, "ok": True, "relation_id": None, "refusal": None} for each in relation_ids]
         return {"operation_id": operation_id, "results": results}
 
+    @rpc
+    def save_relation_settings(self, msp_id, relation_ids, settings, operation_id, actor):
+        return _told(operation_id, relation_ids, settings)
+
+    @rpc
+    def freeze_relations(self, msp_id, relation_ids, reason, operation_id, actor):
+        return _told(operation_id, relation_ids, [reason])
+
+    @rpc
+    def unfreeze_relations(self, msp_id, relation_ids, reason, operation_id, actor):
+        return _told(operation_id, relation_ids, [reason])
+
+    @rpc
+    def exclude_resources(self, msp_id, resource_keys, reason, until, operation_id, actor):
+        return _told(operation_id, resource_keys, [reason, until])
+
+    @rpc
+    def include_resources(self, msp_id, resource_keys, reason, operation_id, actor):
+        return _told(operation_id, resource_keys, [reason])
+
+
+def _told(operation_id, ids, asked):
+    refusal = {"code": "ASKED", "message": json.dumps(asked), "fix": "Nothing to do."}
+    results = [{"id": each, "ok": False, "relation_id": None, "refusal": refusal} for each in ids]
+    return {"operation_id": operation_id, "results": results}
+
 
 class Writer:
     name = "psa_writer"

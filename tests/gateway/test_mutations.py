@@ -1,5 +1,6 @@
 """What a person wishes goes to the service that decides it; a silent service is told, and reading goes on without it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,51 @@ def test_relations_are_cleared_and_adjustments_tried_again(house: Answering) -> 
 
     assert cleared["clearRelations"]["results"] == [{"id": "r1", "ok": True}]
     assert retried["retryAdjustments"]["results"] == [{"id": "q1", "ok": True}]
+
+
+ROWS = "{ results { id ok refusal { message } } }"
+SETTLED = {
+    "saveRelationSettings": (
+        """relationIds: ["r1", "r2"], input: {rule: {packSize: 10, rounding: "up", included: "2.5"},
+           price: {source: "custom", amount: "4.50", currency: "USD"}, note: "packs"}""",
+        {
+            "rule": {"pack_size": 10, "rounding": "up", "included": "2.5"},
+            "price": {"source": "custom", "amount": "4.50", "currency": "USD"},
+            "note": "packs",
+        },
+    ),
+    "freezeRelations": ('relationIds: ["r1", "r2"], reason: "in dispute"', ["in dispute"]),
+    "unfreezeRelations": ('relationIds: ["r1", "r2"]', [""]),
+    "excludeResources": (
+        'resourceKeys: ["r1", "r2"], reason: "own use", until: "2026-12-31"',
+        ["own use", "2026-12-31"],
+    ),
+    "includeResources": ('resourceKeys: ["r1", "r2"]', [""]),
+}
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("name", SETTLED)
+def test_what_is_settled_goes_to_mapping_as_it_was_given_and_is_answered_row_by_row(
+    house: Answering, name: str
+) -> None:
+    given, asked = SETTLED[name]
+
+    answer = house.data(f'mutation {{ {name}(mspId: "acme", {given}, operationId: "o-{name}") {ROWS} }}')
+
+    assert [(row["id"], row["ok"]) for row in answer[name]["results"]] == [("r1", False), ("r2", False)]
+    assert json.loads(answer[name]["results"][0]["refusal"]["message"]) == asked
+
+
+TRY = """query($rule: UnitRuleWish!, $days: Int) {
+  testUnitRule(mspId: "acme", resourceKey: "acme/odin/1/2/3", rule: $rule, days: $days) {
+    fromAt toAt count units problem } }"""
+
+
+def test_a_rule_is_tried_on_past_counts_or_told_what_is_wrong_with_it(served: Answering) -> None:
+    assert served.data(TRY, rule={}, days=90)["testUnitRule"] == []
+    assert served.refusal(TRY, rule={"packSize": 10})["code"] == "BAD_RULE"
+    assert served.refusal(TRY, rule={}, days=0)["code"] == "BAD_REQUEST"
 
 
 @pytest.mark.rabbitmq

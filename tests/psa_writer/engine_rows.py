@@ -77,5 +77,6 @@ def as_read(
         read_until=until,
         calibration=calibration or engine.switches.mid_period_row,  # type: ignore[arg-type]
         unit_cost=Money(engine.line(LINE).unit_cost, "USD"),
+        unit_price=Money(engine.line(LINE).adjusted_price, "USD"),
         taken_dates=taken,
     )

@@ -24,12 +24,12 @@ PRODUCT = PsaProduct(PsaProductId("8001"), PsaAgreementId("2973"), "Exchange", N
 
 
 def test_a_running_recurring_agreement_with_the_product_is_clear() -> None:
-    assert preflight(AGREEMENT, PRODUCT, AGREEMENT.psa_agreement_id, USD, TODAY) is None
+    assert preflight(AGREEMENT, PRODUCT, AGREEMENT.psa_agreement_id, USD, None, TODAY) is None
 
 
 @pytest.mark.parametrize("day", [date(2026, 1, 1), date(2026, 12, 31)])
 def test_the_first_and_the_last_day_belong_to_the_agreement(day: date) -> None:
-    assert preflight(AGREEMENT, PRODUCT, AGREEMENT.psa_agreement_id, None, day) is None
+    assert preflight(AGREEMENT, PRODUCT, AGREEMENT.psa_agreement_id, None, None, day) is None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_first_and_the_last_day_belong_to_the_agreement(day: date) -> None:
     ],
 )
 def test_each_thing_that_stands_against_a_post_is_told_with_what_to_do(agreement, product, cost, code: str) -> None:
-    found = preflight(agreement, product, AGREEMENT.psa_agreement_id, cost, TODAY)
+    found = preflight(agreement, product, AGREEMENT.psa_agreement_id, cost, None, TODAY)
 
     assert found is not None
     assert found.code == code

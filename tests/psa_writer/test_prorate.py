@@ -17,7 +17,7 @@ COST, PRICE = Money(Decimal("3.40"), "USD"), Money(Decimal("10.00"), "USD")
 
 
 def test_seven_more_units_from_the_11th_of_july_bill_47_42() -> None:
-    found = prorate(JULY, date(2026, 7, 11), 5, 12, COST, COST, PRICE)
+    found = prorate(JULY, date(2026, 7, 11), 5, 12, COST, COST, PRICE, PRICE)
 
     assert found.price == Money(Decimal("47.4194"), "USD")
     assert found.price.rounded() == Money(Decimal("47.42"), "USD")
@@ -25,28 +25,28 @@ def test_seven_more_units_from_the_11th_of_july_bill_47_42() -> None:
 
 
 def test_a_change_on_the_first_day_counts_whole_and_on_the_last_for_one_day() -> None:
-    first = prorate(JULY, date(2026, 7, 1), 5, 6, COST, COST, PRICE)
-    last = prorate(JULY, date(2026, 7, 31), 5, 6, COST, COST, PRICE)
+    first = prorate(JULY, date(2026, 7, 1), 5, 6, COST, COST, PRICE, PRICE)
+    last = prorate(JULY, date(2026, 7, 31), 5, 6, COST, COST, PRICE, PRICE)
 
     assert first.price == Money(Decimal("10.0000"), "USD")
     assert last.price == Money(Decimal("0.3226"), "USD")
 
 
 def test_a_decrease_is_a_credit() -> None:
-    found = prorate(JULY, date(2026, 7, 11), 12, 5, COST, COST, PRICE)
+    found = prorate(JULY, date(2026, 7, 11), 12, 5, COST, COST, PRICE, PRICE)
 
     assert found.price == Money(Decimal("-47.4194"), "USD")
 
 
 def test_a_new_cost_counts_for_all_units_from_the_day_on() -> None:
-    found = prorate(JULY, date(2026, 7, 11), 5, 5, COST, Money(Decimal("4.00"), "USD"), PRICE)
+    found = prorate(JULY, date(2026, 7, 11), 5, 5, COST, Money(Decimal("4.00"), "USD"), PRICE, PRICE)
 
     assert found.cost == Money(Decimal("2.0323"), "USD")
     assert found.price == Money(Decimal("0.0000"), "USD")
 
 
 def test_what_is_not_known_is_not_guessed() -> None:
-    found = prorate(JULY, date(2026, 7, 11), 5, 6, None, None, None)
+    found = prorate(JULY, date(2026, 7, 11), 5, 6, None, None, None, None)
 
     assert (found.cost, found.price) == (None, None)
 
@@ -67,7 +67,7 @@ def test_our_reckoning_is_the_sandboxs_to_four_places(units, change, cost, day, 
 
     (booked,) = engine.books.all(Adjustment)
     after = Money(engine.line(LINE).unit_cost, "USD")
-    found = prorate(before.period(day), day, units, units + change, before.unit_cost, after, PRICE)
+    found = prorate(before.period(day), day, units, units + change, before.unit_cost, after, PRICE, PRICE)
 
     assert found.cost is not None
     assert found.price is not None

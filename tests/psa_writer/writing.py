@@ -23,7 +23,9 @@ from domain.events import (
     AdjustmentSuperseded,
     Cause,
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationUnfrozen,
     UnitsFoundEqual,
 )
 from domain.keys import ConnectionId, MspId
@@ -109,10 +111,22 @@ class Writing:
         """The PSA names of a product."""
         return psa(psa_agreement_id=str(self.agreements[line]), psa_product_id=str(line))
 
-    def request(self, line: int, units: int, cost: str | None = None) -> str:
+    def freeze(self, line: int) -> None:
+        """Freezes the relation of the product."""
+        self.world.append(self._of_relation(line, RelationFrozen))
+
+    def unfreeze(self, line: int) -> None:
+        """And unfreezes it."""
+        self.world.append(self._of_relation(line, RelationUnfrozen))
+
+    def _of_relation(self, line: int, event: type[RelationFrozen] | type[RelationUnfrozen]) -> tuple[str, Any]:
+        names = {**vars(odin(resource_id=f"r{line}")), **vars(self.names(line))}
+        return f"relation/{line}", event(**names, relation_id=f"relation-{line}", reason="a test")
+
+    def request(self, line: int, units: int, cost: str | None = None, price: str | None = None) -> str:
         """The id of a wish for these units, as reconciler appends it."""
         request_id = uuid4().hex
-        self.world.append((f"request/autotask/{line}", self.wish(request_id, line, units, cost)))
+        self.world.append((f"request/autotask/{line}", self.wish(request_id, line, units, cost, price)))
         return request_id
 
     def request_many(self, wishes: Iterable[tuple[int, int]]) -> list[str]:
@@ -121,7 +135,9 @@ class Writing:
         self.world.append(*[(f"request/autotask/{line}", self.wish(i, line, units)) for i, line, units in made])
         return [request_id for request_id, _, _ in made]
 
-    def wish(self, request_id: str, line: int, units: int, cost: str | None = None) -> AdjustmentRequested:
+    def wish(
+        self, request_id: str, line: int, units: int, cost: str | None = None, price: str | None = None
+    ) -> AdjustmentRequested:
         """The event."""
         resource = odin(resource_id=f"r{line}")
         cause = Cause(
@@ -138,7 +154,7 @@ class Writing:
             request_id=request_id,
             target_units=units,
             target_unit_cost=None if cost is None else Money(Decimal(cost), "USD"),
-            target_unit_price=None,
+            target_unit_price=None if price is None else Money(Decimal(price), "USD"),
             hold_first=False,
             reason="count changed",
             causes=(cause,),

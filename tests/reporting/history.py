@@ -11,6 +11,7 @@ from domain import events as e
 from domain.envelope import NewEvent
 from domain.keys import MspId, ResourceKey
 from domain.money import Money
+from domain.relation_settings import AS_NEW, RelationSettings
 from plumbing import event_log
 from plumbing.catch_up import _one_batch
 from plumbing.clock import Clock
@@ -176,6 +177,28 @@ def cleared(
     return e.RelationCleared(**names, **of, relation_id=relation_id, reason="asked", followed_to=to)
 
 
+def settled(
+    names: dict[str, Any], to: dict[str, Any], settings: RelationSettings, relation_id: str = "r1"
+) -> e.RelationSettingsSaved:
+    return e.RelationSettingsSaved(**names, **to, relation_id=relation_id, settings=settings, previous_settings=AS_NEW)
+
+
+def frozen(names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1") -> e.RelationFrozen:
+    return e.RelationFrozen(**names, **to, relation_id=relation_id, reason="in dispute")
+
+
+def unfrozen(names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1") -> e.RelationUnfrozen:
+    return e.RelationUnfrozen(**names, **to, relation_id=relation_id, reason="agreed")
+
+
+def excluded(names: dict[str, Any], until: date | None = None) -> e.ResourceExcluded:
+    return e.ResourceExcluded(**names, reason="own use", until=until)
+
+
+def included(names: dict[str, Any]) -> e.ResourceIncluded:
+    return e.ResourceIncluded(**names, reason="its last day has passed")
+
+
 def requested(names: dict[str, Any], to: dict[str, Any], request_id: str, units: int = 12) -> e.AdjustmentRequested:
     cause = e.Cause(
         connection_id=names["connection_id"],
@@ -219,6 +242,8 @@ def posted(
         "units_after": 4 + change,
         "unit_cost_before": usd("3.40"),
         "unit_cost_after": usd("3.40"),
+        "unit_price_before": None,
+        "unit_price_after": None,
         "prorated_cost": usd("27.20"),
         "prorated_price": None,
         "proof": "read back",

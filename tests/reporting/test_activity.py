@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from domain.events import ApiKeyMade, ApiKeyRevoked, Event, UserCodesReset, UserDisabled, UserRoleSet
 from domain.keys import MspId
+from domain.relation_settings import RelationSettings
 from services.reporting.projections import READ_MODELS
 from services.reporting.queries import REPORTS, Question, read_page
 from tests.reporting import history as h
@@ -213,6 +214,11 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         h.cleared(A, P),
         h.renewal_settled(A, "2"),
         h.move_settled(P, "8"),
+        h.settled(A, P, RelationSettings(note="for the auditor")),
+        h.frozen(A, P),
+        h.unfrozen(A, P),
+        h.excluded(A),
+        h.included(A),
         h.posted(A, P, "q1"),
         h.parked(A, P, "q1"),
         h.let_go(A, P, "q1"),

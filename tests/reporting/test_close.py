@@ -49,7 +49,7 @@ def test_a_month_with_nothing_against_it_is_green_but_for_what_is_done_by_hand(e
 
     assert states(found) == {"invoiced": "open"}
     assert [one.check for one in found.checks] == [*CHECKS, "invoiced"]
-    assert [one.step for one in found.checks] == [1, 1, 2, 2, 3, 3, 3, 3, 3, 4]
+    assert [one.step for one in found.checks] == [1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 4]
     assert (found.state, found.exceptions, found.psa_kind) == ("open", 0, "autotask")
 
 
@@ -67,6 +67,7 @@ CAUSES: dict[str, tuple[str, Sequence[Event], str]] = {
     "units that somebody edited": ("drifted", (h.units(P, 15),), "amber"),
     "a product without a price": ("unpriced", (h.product(P, None),), "amber"),
     "a resource without a cost": ("unpriced", (h.costed(A, None, "4"),), "amber"),
+    "a relation that is frozen": ("frozen", (h.frozen(A, P),), "amber"),
 }
 
 
@@ -123,6 +124,14 @@ def test_what_stands_in_the_way_of_no_invoice_turns_no_check_of_steps_1_and_2(
     tell(engine, acme, harmless)
 
     assert {check.check for check in checklist(engine, acme).checks if check.step < 3 and check.rows} == set()
+
+
+def test_what_is_excluded_turns_no_check_until_it_is_included_again(engine: Engine, acme: MspId) -> None:
+    tell(engine, acme, h.discovered(C, "2"), h.excluded(C))
+    assert states(checklist(engine, acme)) == {"invoiced": "open"}
+
+    tell(engine, acme, h.included(C))
+    assert states(checklist(engine, acme)) == {"unlinked": "red", "companies": "red", "invoiced": "open"}
 
 
 def test_unlinked_resources_are_told_with_their_price_by_currency_and_their_oldest(engine: Engine, acme: MspId) -> None:

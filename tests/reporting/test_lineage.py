@@ -87,6 +87,8 @@ def posted(request: e.AdjustmentRequested, before: int) -> tuple[str, e.Adjustme
         units_after=request.target_units,
         unit_cost_before=None,
         unit_cost_after=None,
+        unit_price_before=None,
+        unit_price_after=None,
         prorated_cost=None,
         prorated_price=None,
         proof="read back",

@@ -1,7 +1,7 @@
 """Events -> rows of the read models, by example; then: however the log is cut into slices, the rows are the same."""
 
 import dataclasses
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,8 +12,10 @@ from sqlalchemy import Engine, text
 from domain.events import Event
 from domain.keys import MspId
 from domain.money import Money
+from domain.relation_settings import RelationSettings
 from plumbing.catch_up import Slice, _one_batch, catch_up
 from services.reporting.projections import READ_MODELS
+from tests.domain.strategies import price_sources, rules
 from tests.msps import add_msp
 from tests.reporting import history as h
 
@@ -286,6 +288,8 @@ RESOURCES = st.builds(h.odin, st.sampled_from("ab"), st.sampled_from(["1", "2"])
 PRODUCTS = st.builds(h.psa, st.sampled_from("pq"))
 COUNTS = st.sampled_from([None, "0", "4", "4.0", "12", "10.5"])
 REQUESTS = st.sampled_from(["q1", "q2", "q3"])
+RELATIONS = st.sampled_from(["r1", "r2"])
+SETTINGS = st.builds(RelationSettings, rules, price_sources, st.sampled_from(["", "for the auditor"]))
 MONTHS = st.sampled_from(["2026-03", "2026-04"])
 HAPPENINGS = st.one_of(
     st.builds(h.discovered, RESOURCES, COUNTS),
@@ -297,6 +301,11 @@ HAPPENINGS = st.one_of(
     st.builds(h.renewed, RESOURCES, st.sampled_from(["1", "2"])),
     st.builds(h.linked, RESOURCES, PRODUCTS),
     st.builds(h.cleared, RESOURCES, PRODUCTS),
+    st.builds(h.settled, RESOURCES, PRODUCTS, SETTINGS, RELATIONS),
+    st.builds(h.frozen, RESOURCES, PRODUCTS, RELATIONS),
+    st.builds(h.unfrozen, RESOURCES, PRODUCTS, RELATIONS),
+    st.builds(h.excluded, RESOURCES, st.sampled_from([None, date(2026, 12, 31)])),
+    st.builds(h.included, RESOURCES),
     st.builds(h.requested, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.superseded, PRODUCTS, REQUESTS, st.sampled_from([None, "q3"])),
     st.builds(
@@ -307,6 +316,7 @@ HAPPENINGS = st.one_of(
         st.integers(-9, 9),
         completes=st.booleans(),
         prorated_price=st.sampled_from([None, h.usd("1.5"), Money(Decimal("2.25"), "EUR")]),
+        unit_price_after=st.sampled_from([None, h.usd("5.4")]),
     ),
     st.builds(h.failed, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.parked, RESOURCES, PRODUCTS, REQUESTS),

@@ -180,6 +180,11 @@ class Desk:
         with self.installation.lock:
             return self.database.engine.line(line_id).unit_cost
 
+    def unit_price(self, line_id: int) -> Decimal | None:
+        """What ContractService.AdjustedPrice says: what a unit is billed at."""
+        with self.installation.lock:
+            return self.database.engine.line(line_id).adjusted_price
+
     def lines(self, contract_id: int) -> list[Line]:
         """The contract services of a contract."""
         with self.installation.lock:

@@ -83,6 +83,7 @@ class Requests:
             ContractServiceID=int(order.psa_product_id),
             EffectiveDate=f"{order.effective_date.isoformat()}T00:00:00",
             UnitChange=order.unit_change,
+            AdjustedUnitPrice=None if order.unit_price is None else plain(order.unit_price),
             AdjustedUnitCost=None if order.unit_cost is None else plain(order.unit_cost),
         )
 

@@ -69,13 +69,14 @@ class UnitsRow:
 
 @dataclass(frozen=True)
 class AdjustmentOrder:
-    """One adjustment to create: from this day so many units more (or fewer), and/or another unit cost."""
+    """One adjustment to create: from this day so many units more (or fewer), and/or another unit cost or price."""
 
     psa_agreement_id: PsaAgreementId
     psa_product_id: PsaProductId
     effective_date: date
     unit_change: int
     unit_cost: Decimal | None
+    unit_price: Decimal | None = None
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,20 @@ UNPRICED = Check(
     {"status": {"in": ["active"]}, "unpriced": {"in": [True]}},
     of_psa=True,
 )
+FROZEN = Check(
+    "frozen",
+    3,
+    "Linked resources that are frozen",
+    State.AMBER,
+    Side.OURS,
+    "linked",
+    {"frozen": {"in": [True]}},
+    of_psa=True,
+    since="frozen_at",
+)
 CHECKS: dict[str, Check] = {
-    check.key: check for check in (UNLINKED, FRESH, COMPANIES, AGREEMENTS, RECONCILED, FAILED, HELD, DRIFTED, UNPRICED)
+    check.key: check
+    for check in (UNLINKED, FRESH, COMPANIES, AGREEMENTS, RECONCILED, FAILED, HELD, DRIFTED, UNPRICED, FROZEN)
 }
 INVOICED = "invoiced"
 

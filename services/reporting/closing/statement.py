@@ -34,7 +34,7 @@ from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import living
 from services.reporting.sides import models_of
 from services.reporting.statements import holds
-from services.reporting.tables import psa_agreements, resources
+from services.reporting.tables import exclusions, psa_agreements, resources
 
 # So many ids and names of one check are told.
 MOST_TOLD = 200
@@ -171,17 +171,26 @@ def _not_fresh() -> Select[Any]:
     return _listed(FRESH, sides.c.name, sides.c.name, None).select_from(sides)
 
 
+_TO_BILL = and_(resources.c.usage_based.is_(False), exclusions.c.resource_key.is_(None))
+
+
 def _companies() -> Select[Any]:
-    """Companies that have something to bill, and nothing of all they have is linked."""
+    """Companies that have something to bill, and nothing of all they have is linked. What is excluded is not to be billed."""
     found = (
         select(
             resources.c.company_id.label("id"),
             func.min(resources.c.company_name).label("name"),
             func.min(resources.c.first_seen_at).label("since"),
         )
+        .select_from(
+            resources.outerjoin(
+                exclusions,
+                and_(living(exclusions, "resources"), exclusions.c.resource_key == resources.c.resource_key),
+            )
+        )
         .where(living(resources, "resources"), resources.c.status == "active")
         .group_by(resources.c.connection_id, resources.c.company_id)
-        .having(and_(func.count(resources.c.relation_id) == 0, func.bool_or(resources.c.usage_based.is_(False))))
+        .having(and_(func.count(resources.c.relation_id) == 0, func.bool_or(_TO_BILL)))
         .subquery("companies")
     )
     return _listed(COMPANIES, found.c.id, found.c.name, func.min(found.c.since)).select_from(found)

@@ -16,13 +16,18 @@ from domain.events import (
     AdjustmentSuperseded,
     PlanRefused,
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationSettingsSaved,
+    RelationUnfrozen,
     ResourceCountChanged,
     ResourceDisappeared,
     ResourceDiscovered,
     UnitsFoundEqual,
 )
 from domain.keys import PsaProductKey, ResourceKey
+from domain.unit_rule import AS_IS, UnitRule
+from domain.units import NotWholeUnits
 from services.reporting.lineage.payloads import payload_ids
 from services.reporting.lineage.streams import Log, relation_stream, resource_stream, units_in
 from services.reporting.lineage.telling import number, tell
@@ -73,9 +78,10 @@ class Explanation:
 
 @dataclass
 class _Feed:
-    """A linked resource: how it was linked, how its subscription was renewed, and what ODIN said of it."""
+    """A linked resource: how it was linked, what was settled for it, how its subscription was renewed, and what ODIN said."""
 
     key: ResourceKey
+    rule: UnitRule = AS_IS
     count: Decimal | None = None
     evidence: list[Envelope] = field(default_factory=list)
 
@@ -97,7 +103,7 @@ def explain_product(log: Log, product: PsaProductKey, time_zone: str) -> Explana
     return Explanation(
         units,
         count if feeds else None,
-        None if units is None or count is None or not feeds else units == count,
+        None if units is None or count is None or not feeds else units == _wanted(feeds),
         (*_with_payloads(log, steps, [*head, *told]), *_remarks(feeds)),
     )
 
@@ -131,7 +137,21 @@ def _feeds(log: Log, product: PsaProductKey) -> list[_Feed]:
         for stream, each in newest.items()
         if isinstance(each.event, RelationSet) and each.event.product_key(log.msp_id) == product
     }
-    return _with_counts(log, [_Feed(key, evidence=[living[key]]) for key in sorted(living)])
+    settled = log.latest(list(streams), (RelationSettingsSaved.type,))
+    stopped = log.latest(list(streams), (RelationFrozen.type, RelationUnfrozen.type))
+    return _with_counts(log, [_feed(key, living[key], [settled, stopped]) for key in sorted(living)])
+
+
+def _feed(key: ResourceKey, linked: Envelope, told: Sequence[Mapping[str, Envelope]]) -> _Feed:
+    """The feed with what was settled for this very relation."""
+    found = [each for by_stream in told if (each := by_stream.get(relation_stream(key))) and _is_of(each, linked)]
+    saved = [each.event for each in found if isinstance(each.event, RelationSettingsSaved)]
+    shown = [each for each in found if not isinstance(each.event, RelationUnfrozen)]
+    return _Feed(key, saved[0].settings.rule if saved else AS_IS, evidence=[*shown, linked])
+
+
+def _is_of(told: Envelope, linked: Envelope) -> bool:
+    return getattr(told.event, "relation_id", None) == getattr(linked.event, "relation_id", None)
 
 
 def _with_counts(log: Log, feeds: list[_Feed]) -> list[_Feed]:
@@ -175,6 +195,14 @@ def _sum(feeds: Sequence[_Feed]) -> Decimal | None:
     counts = [feed.count for feed in feeds]
     known = [count for count in counts if count is not None]
     return sum(known, Decimal(0)) if len(known) == len(counts) else None
+
+
+def _wanted(feeds: Sequence[_Feed]) -> Decimal | None:
+    """The units that the counts come to by the rules of their relations; None when one of them is not whole."""
+    try:
+        return Decimal(sum(feed.rule.units(feed.count or Decimal(0)) for feed in feeds))
+    except NotWholeUnits:
+        return None
 
 
 def _adjustments(log: Log, product: PsaProductKey) -> list[Envelope]:

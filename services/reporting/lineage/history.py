@@ -10,11 +10,16 @@ from sqlalchemy import text
 from domain.envelope import Envelope
 from domain.events import (
     RelationCleared,
+    RelationFrozen,
     RelationSet,
+    RelationSettingsSaved,
+    RelationUnfrozen,
     ResourceCostChanged,
     ResourceCountChanged,
     ResourceDisappeared,
     ResourceDiscovered,
+    ResourceExcluded,
+    ResourceIncluded,
     ResourceRenamed,
     SubscriptionRenewalSettled,
     SubscriptionRenewalUnclear,
@@ -27,6 +32,7 @@ from services.reporting.lineage.streams import (
     LAST,
     OF_PRODUCT,
     Log,
+    exclusion_stream,
     relation_stream,
     resource_stream,
     subscription_stream,
@@ -43,6 +49,11 @@ _TYPES = (
     ResourceDisappeared.type,
     RelationSet.type,
     RelationCleared.type,
+    RelationSettingsSaved.type,
+    RelationFrozen.type,
+    RelationUnfrozen.type,
+    ResourceExcluded.type,
+    ResourceIncluded.type,
     SubscriptionRenewed.type,
     SubscriptionRenewalUnclear.type,
     SubscriptionRenewalSettled.type,
@@ -91,7 +102,9 @@ def resource_history(
     """What happened to the resource, under whatever subscription id it went by, at positions below `before`. None when the
     resource was never seen. first: 1 to 100."""
     keys = [replace(key, subscription_id=each) for each in log.chain(key)]
-    streams = [stream for each in keys for stream in (resource_stream(each), relation_stream(each))]
+    streams = [
+        stream for each in keys for stream in (resource_stream(each), relation_stream(each), exclusion_stream(each))
+    ]
     streams += [subscription_stream(key.connection_id, each.subscription_id) for each in keys]
     if not log.latest(streams, _TYPES):
         return None

@@ -175,6 +175,11 @@ def relation_stream(key: ResourceKey) -> str:
     return f"relation/{_within_msp(key)}"
 
 
+def exclusion_stream(key: ResourceKey) -> str:
+    """The stream of a resource's exclusions."""
+    return f"exclusion/{_within_msp(key)}"
+
+
 def subscription_stream(connection_id: ConnectionId, subscription_id: SubscriptionId) -> str:
     """The stream of a subscription."""
     return f"subscription/{_escaped(connection_id)}/{_escaped(subscription_id)}"

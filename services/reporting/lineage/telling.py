@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from domain import events as e
 from domain.envelope import Envelope
 from domain.money import Money
+from domain.unit_rule import UnitRule
 
 # Who stands in the log for the house itself.
 _OURSELVES = frozenset({"poller", "mapping", "reconciler", "psa_writer", "reporting", "gateway"})
@@ -32,7 +33,7 @@ def tell(envelope: Envelope, time_zone: str) -> Told:
     lineage."""
     event = envelope.event
     on = f"on {moment(envelope.occurred_at, time_zone)}"
-    for of in (_of_counts, _of_resources, _of_links, _of_wishes, _of_posts, _of_hands, _of_the_psa):
+    for of in (_of_counts, _of_resources, _of_links, _of_settlings, _of_wishes, _of_posts, _of_hands, _of_the_psa):
         told = of(event, on, who(envelope.actor))
         if told is not None:
             return told
@@ -136,10 +137,54 @@ def _of_links(event: e.Event, on: str, by: str) -> Told | None:
             text = f"{by} ended the link to {_line(event)} {on}, because subscription {new} took over."
             return Told("relation_cleared", text)
         case e.RelationCleared():
-            why = f": {event.reason}" if event.reason else ""
-            text = f"{by} cleared the link of {event.resource_name} to {_line(event)} {on}{why}."
+            text = f"{by} cleared the link of {event.resource_name} to {_line(event)} {on}{_why(event.reason)}."
             return Told("relation_cleared", text)
     return None
+
+
+def _of_settlings(event: e.Event, on: str, by: str) -> Told | None:
+    match event:
+        case e.RelationSettingsSaved():
+            text = f"{by} settled for {event.resource_name} {on}: {rule_in_words(event.settings.rule)}; price {_price(event)}."
+            return Told("relation_settings_saved", text)
+        case e.RelationFrozen():
+            return Told("relation_frozen", f"{by} froze the link to {_line(event)} {on}{_why(event.reason)}.")
+        case e.RelationUnfrozen():
+            return Told("relation_unfrozen", f"{by} unfroze the link to {_line(event)} {on}{_why(event.reason)}.")
+        case e.ResourceExcluded():
+            until = f"up to {day(event.until)}" if event.until else "without end"
+            text = f"{by} left {event.resource_name} out of billing {until}, {on}{_why(event.reason)}."
+            return Told("excluded", text)
+        case e.ResourceIncluded():
+            return Told("included", f"{by} took {event.resource_name} into billing again {on}{_why(event.reason)}.")
+    return None
+
+
+def rule_in_words(rule: UnitRule) -> str:
+    """The unit rule as a sentence says it."""
+    parts = [
+        f"{number(rule.included)} included" if rule.included else "",
+        f"packs of {rule.pack_size}" if rule.pack_size > 1 else "",
+        {"none": "", "nearest": "rounded to the nearest"}.get(rule.rounding, f"rounded {rule.rounding}"),
+        f"at least {rule.minimum} units" if rule.minimum else "",
+    ]
+    return ", ".join(part for part in parts if part) or "the count as is"
+
+
+def _price(event: e.RelationSettingsSaved) -> str:
+    price = event.settings.price
+    match price.source:
+        case "custom":
+            return _money(price.price)
+        case "cost_plus" if price.markup_percent is not None:
+            return f"cost plus {number(price.markup_percent)} %"
+        case "catalogue":
+            return "as ODIN gives it"
+    return "as it stands in the PSA"
+
+
+def _why(reason: str) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _line(event: Any) -> str:
@@ -202,6 +247,12 @@ _MOST_CAUSES = 10
 def _posted(event: e.AdjustmentPosted, on: str) -> str:
     since = f"effective {day(event.effective_date)}"
     if event.unit_change == 0:
-        return f"Trueup posted a unit cost of {_money(event.unit_cost_after)} {on}, {since} ({event.proof})."
+        values = {
+            "unit cost": (event.unit_cost_before, event.unit_cost_after),
+            "unit price": (event.unit_price_before, event.unit_price_after),
+        }
+        new = [f"a {name} of {_money(after)}" for name, (before, after) in values.items() if before != after]
+        posted = " and ".join(new) or f"a unit cost of {_money(event.unit_cost_after)}"
+        return f"Trueup posted {posted} {on}, {since} ({event.proof})."
     units = f"{event.unit_change:+d} units ({event.units_before} → {event.units_after})"
     return f"Trueup posted {units} {on}, {since} ({event.proof})."

@@ -5,6 +5,7 @@ WITH acts AS (
         CASE
             WHEN type LIKE 'Relation%' THEN 'relation'
             WHEN type IN ('SubscriptionRenewalSettled', 'AgreementMoveSettled') THEN 'question'
+            WHEN type IN ('ResourceExcluded', 'ResourceIncluded') THEN 'resource'
             WHEN type LIKE 'Adjustment%' THEN 'adjustment'
             WHEN type LIKE 'Close%' THEN 'close'
             WHEN type LIKE 'NotificationRule%' THEN 'notification_rule'
@@ -22,6 +23,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
     CASE type
         WHEN 'SubscriptionRenewalSettled' THEN 'renewal_settled' WHEN 'AgreementMoveSettled' THEN 'agreement_move_settled'
         WHEN 'RelationSet' THEN 'relation_set' WHEN 'RelationCleared' THEN 'relation_cleared'
+        WHEN 'RelationSettingsSaved' THEN 'relation_settings_saved'
+        WHEN 'RelationFrozen' THEN 'relation_frozen' WHEN 'RelationUnfrozen' THEN 'relation_unfrozen'
+        WHEN 'ResourceExcluded' THEN 'resource_excluded' WHEN 'ResourceIncluded' THEN 'resource_included'
         WHEN 'AdjustmentPosted' THEN 'adjustment_posted' WHEN 'AdjustmentParked' THEN 'adjustment_parked'
         WHEN 'AdjustmentReleased' THEN 'adjustment_released' WHEN 'AdjustmentRetried' THEN 'adjustment_retried'
         WHEN 'CloseCheckAccepted' THEN 'close_check_accepted' WHEN 'CloseSignedOff' THEN 'close_signed_off'
@@ -36,7 +40,8 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
-        WHEN 'relation' THEN reporting.resource_key(:msp_id, payload) WHEN 'adjustment' THEN payload ->> 'request_id'
+        WHEN 'relation' THEN reporting.resource_key(:msp_id, payload) WHEN 'resource' THEN reporting.resource_key(:msp_id, payload)
+        WHEN 'adjustment' THEN payload ->> 'request_id'
         WHEN 'connection' THEN coalesce(payload ->> 'connection_id', payload ->> 'place_id') WHEN 'policy' THEN payload ->> 'policy'
         WHEN 'notification_rule' THEN coalesce(payload ->> 'rule_id', payload ->> 'place_id')
         WHEN 'user' THEN payload ->> 'user_id' WHEN 'api_key' THEN payload ->> 'key_id'
@@ -54,6 +59,21 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'question' THEN coalesce(payload ->> 'subscription_name', payload ->> 'psa_agreement_name')
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
+        WHEN type = 'RelationSettingsSaved' THEN (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('field', field, 'before', before, 'after', after) ORDER BY field), '[]')
+            FROM (VALUES
+                ('rule', reporting.rule_in_words(payload -> 'previous_settings' -> 'rule'),
+                    reporting.rule_in_words(payload -> 'settings' -> 'rule')),
+                ('price', reporting.price_in_words(payload -> 'previous_settings' -> 'price'),
+                    reporting.price_in_words(payload -> 'settings' -> 'price')),
+                ('note', payload -> 'previous_settings' ->> 'note', payload -> 'settings' ->> 'note')
+            ) AS settled (field, before, after) WHERE before IS DISTINCT FROM after)
+        WHEN type IN ('RelationFrozen', 'RelationUnfrozen') THEN jsonb_build_array(jsonb_build_object('field', 'posting',
+            'before', CASE type WHEN 'RelationFrozen' THEN 'running' ELSE 'frozen' END,
+            'after', CASE type WHEN 'RelationFrozen' THEN 'frozen' ELSE 'running' END))
+        WHEN object_kind = 'resource' THEN jsonb_build_array(jsonb_build_object('field', 'excluded_until',
+            'before', NULL,
+            'after', CASE type WHEN 'ResourceExcluded' THEN coalesce(payload ->> 'until', 'no end') END))
         WHEN object_kind = 'relation' THEN (
             SELECT jsonb_agg(jsonb_build_object('field', level,
                 'before', CASE WHEN type = 'RelationCleared' THEN payload -> (level || '_name') END,
@@ -65,6 +85,10 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
                 jsonb_build_object('field', 'unit_cost',
                     'before', reporting.money_in_words(payload -> 'unit_cost_before'),
                     'after', reporting.money_in_words(payload -> 'unit_cost_after'))) ELSE '[]' END
+            || CASE WHEN payload -> 'unit_price_before' IS DISTINCT FROM payload -> 'unit_price_after' THEN jsonb_build_array(
+                jsonb_build_object('field', 'unit_price',
+                    'before', reporting.money_in_words(payload -> 'unit_price_before'),
+                    'after', reporting.money_in_words(payload -> 'unit_price_after'))) ELSE '[]' END
             || jsonb_build_array(
                 jsonb_build_object('field', 'effective_date', 'before', NULL, 'after', payload ->> 'effective_date'))
         WHEN object_kind = 'adjustment' THEN jsonb_build_array(

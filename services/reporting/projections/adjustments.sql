@@ -12,7 +12,9 @@ SELECT :msp_id, :generation, position, payload ->> 'request_id', payload ->> 'op
     (payload -> 'unit_cost_after' ->> 'amount')::numeric, payload -> 'unit_cost_after' ->> 'currency',
     (payload -> 'prorated_cost' ->> 'amount')::numeric, payload -> 'prorated_cost' ->> 'currency',
     (payload -> 'prorated_price' ->> 'amount')::numeric, payload -> 'prorated_price' ->> 'currency',
-    payload ->> 'proof', (payload ->> 'attempt')::integer, (payload ->> 'completes_request')::boolean
+    payload ->> 'proof', (payload ->> 'attempt')::integer, (payload ->> 'completes_request')::boolean,
+    (payload -> 'unit_price_before' ->> 'amount')::numeric, payload -> 'unit_price_before' ->> 'currency',
+    (payload -> 'unit_price_after' ->> 'amount')::numeric, payload -> 'unit_price_after' ->> 'currency'
 FROM ({events}) e WHERE type = 'AdjustmentPosted';
 
 -- The wishes behind it and how far they came. What was posted stays posted, whatever was told of the request later.
@@ -68,7 +70,9 @@ SELECT :msp_id, :generation, request_id,
     coalesce((old).requested_at, q.occurred_at),
     CASE WHEN posted_at IS NOT NULL THEN 'posted' WHEN found_equal_at IS NOT NULL THEN 'found_equal'
         WHEN superseded_at IS NOT NULL THEN 'superseded' ELSE 'open' END,
-    posted_at, found_equal_at, superseded_at, superseded_by
+    posted_at, found_equal_at, superseded_at, superseded_by,
+    CASE WHEN known THEN (old).target_unit_price ELSE (payload -> 'target_unit_price' ->> 'amount')::numeric END,
+    CASE WHEN known THEN (old).target_unit_price_currency ELSE payload -> 'target_unit_price' ->> 'currency' END
 -- Whole events are read where their rows are written: to carry them through the joins would cost more than the joins.
 FROM merged LEFT JOIN ({events}) q ON q.position = requested AND q.type = 'AdjustmentRequested'
 WHERE q.position IS NOT NULL OR known

@@ -1,4 +1,4 @@
-"""What ODIN counted, what it cost and to what it was linked -> the same with the time for which it held."""
+"""Counts in ODIN, costs, links and exclusions of resources -> the same with the time for which they held."""
 
 from services.reporting.read_model import ReadModel
 from services.reporting.tables import counts, renewals
@@ -15,5 +15,7 @@ COUNTS = ReadModel(
         "ResourceDisappeared",
         "RelationSet",
         "RelationCleared",
+        "ResourceExcluded",
+        "ResourceIncluded",
     ),
 )

@@ -15,6 +15,8 @@ own AS (
                 'psa_connection_id', payload -> 'psa_connection_id', 'psa_product_id', payload -> 'psa_product_id')
             WHEN 'RelationCleared' THEN
                 jsonb_build_object('relation_id', NULL, 'psa_connection_id', NULL, 'psa_product_id', NULL)
+            WHEN 'ResourceExcluded' THEN jsonb_build_object('excluded', true)
+            WHEN 'ResourceIncluded' THEN jsonb_build_object('excluded', NULL)
             ELSE '{}' END AS facts
     FROM events WHERE type <> 'SubscriptionRenewed'
 ),
@@ -47,7 +49,8 @@ steps AS (
                 THEN jsonb_build_object('amount', c.unit_cost::text, 'currency', c.unit_cost_currency) END,
             'unit_price', CASE WHEN c.unit_price IS NOT NULL
                 THEN jsonb_build_object('amount', c.unit_price::text, 'currency', c.unit_price_currency) END,
-            'relation_id', c.relation_id, 'psa_connection_id', c.psa_connection_id, 'psa_product_id', c.psa_product_id),
+            'relation_id', c.relation_id, 'psa_connection_id', c.psa_connection_id, 'psa_product_id', c.psa_product_id,
+            'excluded', CASE WHEN c.excluded THEN true END),
         true
     FROM (SELECT DISTINCT resource_key FROM fresh) f JOIN reporting.counts c
         ON c.msp_id = :msp_id AND c.generation = :generation AND c.resource_key = f.resource_key AND c.to_position IS NULL
@@ -80,7 +83,7 @@ SELECT :msp_id, :generation, resource_key, position, to_position, valid_from, va
     (facts ->> 'count')::numeric,
     (facts -> 'unit_cost' ->> 'amount')::numeric, facts -> 'unit_cost' ->> 'currency',
     (facts -> 'unit_price' ->> 'amount')::numeric, facts -> 'unit_price' ->> 'currency',
-    facts ->> 'relation_id', facts ->> 'psa_connection_id', facts ->> 'psa_product_id'
+    facts ->> 'relation_id', facts ->> 'psa_connection_id', facts ->> 'psa_product_id', facts ? 'excluded'
 FROM changed WHERE NOT known;
 
 -- Which subscription another one went on from: the last word wins.

@@ -1,11 +1,11 @@
-"""What the poller and mapping tell -> what is bought, for whom, how many, at what cost, and to what it is linked."""
+"""What the poller and mapping tell -> what is bought, for whom, at what cost, how it is linked, and what is excluded."""
 
 from services.reporting.read_model import ReadModel
-from services.reporting.tables import resources, subscriptions
+from services.reporting.tables import exclusions, relation_settings, resources, subscriptions
 
 RESOURCES = ReadModel(
     "resources",
-    (resources, subscriptions),
+    (resources, subscriptions, relation_settings, exclusions),
     (
         "SubscriptionObserved",
         "SubscriptionRenewed",
@@ -16,5 +16,10 @@ RESOURCES = ReadModel(
         "ResourceDisappeared",
         "RelationSet",
         "RelationCleared",
+        "RelationSettingsSaved",
+        "RelationFrozen",
+        "RelationUnfrozen",
+        "ResourceExcluded",
+        "ResourceIncluded",
     ),
 )

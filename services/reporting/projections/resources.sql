@@ -23,7 +23,8 @@ touched AS (
         max(position) FILTER (WHERE type IN ('ResourceDiscovered', 'ResourceCostChanged')) AS costed,
         max(position) FILTER (WHERE type = 'ResourceDisappeared') AS disappeared,
         max(position) FILTER (WHERE type IN ('RelationSet', 'RelationCleared')) AS related
-    FROM events WHERE type NOT IN ('SubscriptionObserved', 'SubscriptionRenewed') GROUP BY 1
+    FROM events WHERE type IN ('ResourceDiscovered', 'ResourceCountChanged', 'ResourceCostChanged', 'ResourceRenamed',
+        'ResourceDisappeared', 'RelationSet', 'RelationCleared') GROUP BY 1
 ),
 renewed AS (
     SELECT payload ->> 'connection_id' AS connection_id, payload ->> 'previous_subscription_id' AS subscription_id,
@@ -88,4 +89,58 @@ LEFT JOIN events c ON c.position = t.counted
 LEFT JOIN events m ON m.position = t.costed
 LEFT JOIN events x ON x.position = ended.position
 LEFT JOIN events s ON s.position = t.related AND s.type = 'RelationSet'
-{resources.upsert}
+{resources.upsert};
+
+-- What was settled for relations: the last word of each kind wins. A relation that is set anew has another id.
+WITH events AS MATERIALIZED (
+    SELECT * FROM ({events}) e WHERE type IN ('RelationSettingsSaved', 'RelationFrozen', 'RelationUnfrozen')
+),
+touched AS (
+    SELECT payload ->> 'relation_id' AS relation_id,
+        max(position) FILTER (WHERE type = 'RelationSettingsSaved') AS saved,
+        max(position) FILTER (WHERE type <> 'RelationSettingsSaved') AS frozen
+    FROM events GROUP BY 1
+),
+told AS (
+    SELECT t.relation_id, t.saved, t.frozen, s.occurred_at AS saved_at, s.actor AS saved_by,
+        s.payload -> 'settings' -> 'rule' AS rule, s.payload -> 'settings' -> 'price' AS price,
+        s.payload -> 'settings' ->> 'note' AS note, f.type = 'RelationFrozen' AS is_frozen, f.occurred_at AS frozen_at,
+        f.actor AS frozen_by, f.payload ->> 'reason' AS frozen_reason
+    FROM touched t LEFT JOIN events s ON s.position = t.saved LEFT JOIN events f ON f.position = t.frozen
+)
+INSERT INTO reporting.relation_settings ({relation_settings.columns})
+SELECT :msp_id, :generation, t.relation_id,
+    coalesce(reporting.rule_in_words(t.rule), r.rule, 'as is'),
+    coalesce((t.rule ->> 'included')::numeric, r.included, 0),
+    coalesce((t.rule ->> 'pack_size')::integer, r.pack_size, 1),
+    coalesce((t.rule ->> 'minimum')::integer, r.minimum, 0),
+    coalesce(t.rule ->> 'rounding', r.rounding, 'none'),
+    coalesce(t.price ->> 'source', r.price_source, 'agreement'),
+    CASE WHEN t.saved IS NULL THEN r.price ELSE (t.price -> 'price' ->> 'amount')::numeric END,
+    CASE WHEN t.saved IS NULL THEN r.price_currency ELSE t.price -> 'price' ->> 'currency' END,
+    CASE WHEN t.saved IS NULL THEN r.markup_percent ELSE (t.price ->> 'markup_percent')::numeric END,
+    coalesce(t.note, r.note, ''),
+    coalesce(t.saved_at, r.saved_at), coalesce(t.saved_by, r.saved_by),
+    CASE WHEN t.frozen IS NULL THEN r.frozen_at WHEN t.is_frozen THEN t.frozen_at END,
+    CASE WHEN t.frozen IS NULL THEN r.frozen_by WHEN t.is_frozen THEN t.frozen_by END,
+    CASE WHEN t.frozen IS NULL THEN r.frozen_reason WHEN t.is_frozen THEN t.frozen_reason END
+FROM told t LEFT JOIN reporting.relation_settings r
+    ON r.msp_id = :msp_id AND r.generation = :generation AND r.relation_id = t.relation_id
+{relation_settings.upsert};
+
+-- What is excluded: the last word on each resource wins.
+WITH told AS (
+    SELECT DISTINCT ON (reporting.resource_key(:msp_id, payload)) reporting.resource_key(:msp_id, payload) AS resource_key,
+        type, occurred_at, actor, payload
+    FROM ({events}) e WHERE type IN ('ResourceExcluded', 'ResourceIncluded')
+    ORDER BY reporting.resource_key(:msp_id, payload), position DESC
+),
+included AS (
+    DELETE FROM reporting.exclusions x USING told t
+    WHERE t.type = 'ResourceIncluded' AND x.msp_id = :msp_id AND x.generation = :generation
+        AND x.resource_key = t.resource_key
+)
+INSERT INTO reporting.exclusions ({exclusions.columns})
+SELECT :msp_id, :generation, resource_key, occurred_at, actor, payload ->> 'reason', (payload ->> 'until')::date
+FROM told WHERE type = 'ResourceExcluded'
+{exclusions.upsert}

@@ -2,7 +2,7 @@
 
 from services.reporting.reports.activity import ACTIVITY
 from services.reporting.reports.adjustments import ADJUSTMENTS, REQUESTS
-from services.reporting.reports.bought import LINKED, SUBSCRIPTIONS, UNLINKED
+from services.reporting.reports.bought import EXCLUDED, LINKED, SUBSCRIPTIONS, UNLINKED
 from services.reporting.reports.calls import API_CALLS
 from services.reporting.reports.candidates import COMPANIES, RELATION_CANDIDATES
 from services.reporting.reports.close import CLOSE_ACTS
@@ -27,6 +27,7 @@ REPORTS: dict[str, Report] = {
         UNLINKED,
         COMPANIES,
         RELATION_CANDIDATES,
+        EXCLUDED,
         ADJUSTMENTS,
         REQUESTS,
         FAILURES,

@@ -3,7 +3,15 @@
 from sqlalchemy import and_, case, func, or_
 
 from services.reporting.reports.columns import HELP, Column, Kind, Order, Report, columns, living, named, of
-from services.reporting.tables import ODIN_NAMES, PSA_NAMES, psa_products, resources, subscriptions
+from services.reporting.tables import (
+    ODIN_NAMES,
+    PSA_NAMES,
+    exclusions,
+    psa_products,
+    relation_settings,
+    resources,
+    subscriptions,
+)
 
 
 def _per_month(name: str, money: str, says: str) -> Column:
@@ -54,6 +62,8 @@ _LINK = columns(
     of(resources, "linked_at", Kind.MOMENT, "When its relation was set.", as_name="set_at"),
     of(resources, "linked_by", Kind.TEXT, "Who set its relation.", as_name="set_by"),
 )
+_EXCLUSION = and_(living(exclusions, "resources"), exclusions.c.resource_key == resources.c.resource_key)
+_SETTINGS = and_(living(relation_settings, "resources"), relation_settings.c.relation_id == resources.c.relation_id)
 _LINKED_PRODUCT = and_(
     living(psa_products, "psa"),
     psa_products.c.psa_connection_id == resources.c.psa_connection_id,
@@ -86,11 +96,34 @@ SUBSCRIPTIONS = Report(
 UNLINKED = Report(
     "unlinked",
     "UnlinkedResource",
-    "What is bought and billed to nobody: active resources without a relation.",
+    "What is bought and billed to nobody: active resources without a relation that nobody has excluded.",
     "resources",
-    _BOUGHT,
-    and_(living(resources, "resources"), resources.c.relation_id.is_(None), resources.c.status == "active"),
+    _BOUGHT.outerjoin(exclusions, _EXCLUSION),
+    and_(
+        living(resources, "resources"),
+        resources.c.relation_id.is_(None),
+        resources.c.status == "active",
+        exclusions.c.resource_key.is_(None),
+    ),
     _RESOURCE,
+    "resource_key",
+    _BY_COMPANY,
+    _SUMS,
+)
+EXCLUDED = Report(
+    "excluded",
+    "ExcludedResource",
+    "What is bought and deliberately not linked: left out of the unlinked resources, with the reason and the last day.",
+    "resources",
+    _BOUGHT.join(exclusions, _EXCLUSION),
+    living(resources, "resources"),
+    _RESOURCE
+    | columns(
+        of(exclusions, "excluded_at", Kind.MOMENT, "When it was excluded."),
+        of(exclusions, "excluded_by", Kind.TEXT, "Who excluded it."),
+        of(exclusions, "excluded_reason", Kind.TEXT, "Why."),
+        of(exclusions, "excluded_until", Kind.DATE, "The last day on which it is; null: until someone includes it."),
+    ),
     "resource_key",
     _BY_COMPANY,
     _SUMS,
@@ -100,7 +133,7 @@ LINKED = Report(
     "LinkedResource",
     "Resources whose changes post by themselves, with the PSA product they feed.",
     "resources",
-    _BOUGHT.outerjoin(psa_products, _LINKED_PRODUCT),
+    _BOUGHT.outerjoin(psa_products, _LINKED_PRODUCT).outerjoin(relation_settings, _SETTINGS),
     and_(living(resources, "resources"), resources.c.relation_id.is_not(None)),
     _RESOURCE
     | _LINK
@@ -132,6 +165,44 @@ LINKED = Report(
             as_name="psa_unit_price",
             nullable=True,
         ),
+        Column(
+            "rule",
+            Kind.TEXT,
+            func.coalesce(relation_settings.c.rule, "as is"),
+            nullable=False,
+            help="How the count becomes units, in words.",
+        ),
+        *(
+            of(relation_settings, name, kind, says, nullable=True)
+            for name, kind, says in (
+                ("included", Kind.NUMBER, "Unit rule: licences that a flat fee covers. Null: nothing was settled."),
+                ("pack_size", Kind.WHOLE, "Unit rule: licences that one unit stands for."),
+                ("rounding", Kind.ID, "Unit rule: up, down, nearest or none."),
+                ("minimum", Kind.WHOLE, "Unit rule: the fewest units."),
+            )
+        ),
+        Column(
+            "price_source",
+            Kind.ID,
+            func.coalesce(relation_settings.c.price_source, "agreement"),
+            nullable=False,
+            help="What a unit is billed at: agreement (left as it is in the PSA), catalogue, custom or cost_plus.",
+        ),
+        of(relation_settings, "price", Kind.MONEY, "The price of the source custom.", nullable=True),
+        of(relation_settings, "markup_percent", Kind.NUMBER, "The markup of the source cost_plus.", nullable=True),
+        of(relation_settings, "note", Kind.TEXT, "What someone noted about the relation.", nullable=True),
+        of(relation_settings, "saved_at", Kind.MOMENT, "When the settings were saved.", as_name="settings_saved_at"),
+        of(relation_settings, "saved_by", Kind.TEXT, "Who saved the settings.", as_name="settings_saved_by"),
+        Column(
+            "frozen",
+            Kind.FLAG,
+            relation_settings.c.frozen_at.is_not(None),
+            nullable=False,
+            help="Whether nothing is posted for it until someone unfreezes it.",
+        ),
+        of(relation_settings, "frozen_at", Kind.MOMENT, "When it was frozen."),
+        of(relation_settings, "frozen_by", Kind.TEXT, "Who froze it."),
+        of(relation_settings, "frozen_reason", Kind.TEXT, "Why it was frozen."),
     ),
     "resource_key",
     (Order("psa_customer_name"), Order("psa_agreement_name"), Order("psa_product_name"), Order("resource_name")),

@@ -39,6 +39,7 @@ COUNTS = Report(
         of(counts, "unit_cost", Kind.MONEY, "What ODIN billed the MSP for one unit and billing period."),
         of(counts, "unit_price", Kind.MONEY, "What ODIN advised to bill for one unit and billing period."),
         named(counts, "relation_id", "psa_connection_id", "psa_product_id", nullable=True),
+        of(counts, "excluded", Kind.FLAG, "Whether someone had left it out of billing."),
         of(
             renewals,
             "previous_subscription_id",

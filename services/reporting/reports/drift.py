@@ -19,8 +19,24 @@ from services.reporting.reports.columns import (
     psa_key,
 )
 from services.reporting.reports.ledger import units_of
-from services.reporting.tables import ODIN_NAMES, failures, ledger, product_units, psa_products, requests, resources
+from services.reporting.tables import (
+    ODIN_NAMES,
+    failures,
+    ledger,
+    product_units,
+    psa_products,
+    relation_settings,
+    requests,
+    resources,
+)
 
+_WANTED = func.reporting.units_by_rule(
+    resources.c.count,
+    relation_settings.c.included,
+    relation_settings.c.pack_size,
+    relation_settings.c.rounding,
+    relation_settings.c.minimum,
+)
 # What feeds a product. A name that not all resources of the product share is null; one unknown count makes the sum unknown.
 _FEEDS = (
     select(
@@ -38,7 +54,18 @@ _FEEDS = (
         func.min(resources.c.psa_product_name).label("psa_product_name"),
         func.count().label("resources"),
         case((func.count(resources.c.count) == func.count(), func.sum(resources.c.count))).label("count"),
+        case((func.count(resources.c.count) == func.count(), func.sum(_WANTED))).label("wanted_units"),
+        func.bool_or(relation_settings.c.frozen_at.is_not(None)).label("frozen"),
         func.max(resources.c.read_at).label("count_read_at"),
+    )
+    .select_from(
+        resources.outerjoin(
+            relation_settings,
+            and_(
+                living(relation_settings, "resources"),
+                relation_settings.c.relation_id == resources.c.relation_id,
+            ),
+        )
     )
     .where(living(resources, "resources"), resources.c.relation_id.is_not(None))
     .group_by(resources.c.psa_connection_id, resources.c.psa_product_id)
@@ -90,7 +117,7 @@ _SOURCE = (
     )
 )
 
-_DIFFERENCE = product_units.c.read_units - _FEEDS.c.count
+_DIFFERENCE = product_units.c.read_units - _FEEDS.c.wanted_units
 _NOT_READ = or_(
     _FEEDS.c.count.is_(None),
     product_units.c.read_units.is_(None),
@@ -98,7 +125,7 @@ _NOT_READ = or_(
     _UNREAD.c.subject.is_not(None),
 )
 _EDITED = product_units.c.left_units != product_units.c.read_units
-_AHEAD = func.coalesce(product_units.c.settled_units, product_units.c.read_units) != _FEEDS.c.count
+_AHEAD = func.coalesce(product_units.c.settled_units, product_units.c.read_units) != _FEEDS.c.wanted_units
 _DOUBLED = and_(
     _EDITED,
     select(literal(1))
@@ -150,6 +177,14 @@ DRIFT = Report(
         Column("resources", Kind.WHOLE, _FEEDS.c.resources, False, "How many linked resources feed the product."),
         Column("count", Kind.NUMBER, _FEEDS.c.count, True, "Their counts in ODIN, summed. Null when one is unknown."),
         Column(
+            "wanted_units",
+            Kind.NUMBER,
+            _FEEDS.c.wanted_units,
+            nullable=True,
+            help="The units that the counts come to by the unit rules of their relations. Null when a count is unknown.",
+        ),
+        Column("frozen", Kind.FLAG, _FEEDS.c.frozen, False, "Whether a relation of the product is frozen."),
+        Column(
             "count_read_at",
             Kind.MOMENT,
             _FEEDS.c.count_read_at,
@@ -183,7 +218,7 @@ DRIFT = Report(
             Kind.NUMBER,
             _DIFFERENCE,
             nullable=True,
-            help="PSA units minus count: above zero is billed too much, below zero not billed.",
+            help="PSA units minus wanted units: above zero is billed too much, below zero not billed.",
         ),
         Column(
             "kind",

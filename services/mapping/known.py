@@ -110,7 +110,7 @@ def on_ended_agreements(connection: Connection, msp_id: MspId, today: date) -> S
     """The rows of the live relations on agreements that cannot be billed any more, each with its agreement."""
     return connection.execute(
         text(
-            f"""SELECT l.relation_id, {_RESOURCE}, {_PRODUCT}, {_AGREEMENT}
+            f"""SELECT l.relation_id, l.settings, l.frozen, {_RESOURCE}, {_PRODUCT}, {_AGREEMENT}
             FROM mapping.relations l
             JOIN mapping.resources r USING (msp_id, resource_key)
             JOIN mapping.psa_products p USING (msp_id, psa_connection_id, psa_product_id)

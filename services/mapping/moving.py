@@ -164,8 +164,9 @@ class _Writing:
         for move in moves:
             gone = f"the agreement “{ended.names['psa_agreement_name']}” ended: {reason}"
             self._relations.append(record.cleared(move.relation, gone))
-            following = Relation(uuid4().hex, move.relation.odin, move.product.names)
+            following = Relation(uuid4().hex, move.relation.odin, move.product.names, move.relation.settings)
             self._relations.append(record.was_set(following))
+            self._relations += record.taken_along(move.relation, following)
         self._settle(ended.names, "moved", to, len(moves), reason)
 
     def stay(self, ended: Ended, reason: str) -> None:

@@ -23,7 +23,6 @@ from domain.events import (
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId, ResourceId
 from domain.money import Money
-from domain.relation_settings import AS_NEW
 from plumbing import setup
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
@@ -236,15 +235,11 @@ def _moved(move: Move, renewed: SubscriptionRenewed) -> list[record.RelationEven
         return [record.cleared(move.relation, "the renewed subscription is linked already")]
     old = move.relation
     following = Relation(uuid4().hex, move.successor.names, old.psa, old.settings)
-    events: list[record.RelationEvent] = [
+    return [
         record.cleared(old, "the subscription was renewed", renewed.subscription_id),
         record.was_set(following, renewed.previous_subscription_id),
+        *record.taken_along(old, following),
     ]
-    if old.settings != AS_NEW:
-        events.append(record.settings_saved(following, old.settings))
-    if old.frozen:
-        events.append(record.frozen(following, "the relation that it continues was frozen"))
-    return events
 
 
 def _exclusions_moved(

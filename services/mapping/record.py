@@ -87,6 +87,16 @@ def cleared(relation: Relation, reason: str, followed_to: str | None = None) -> 
     )
 
 
+def taken_along(old: Relation, following: Relation) -> list[RelationEvent]:
+    """The events that tell of a relation which continues another what was settled for that one."""
+    events: list[RelationEvent] = []
+    if old.settings != AS_NEW:
+        events.append(settings_saved(following, old.settings))
+    if old.frozen:
+        events.append(frozen(following, "the relation that it continues was frozen"))
+    return events
+
+
 def settings_saved(relation: Relation, settings: RelationSettings) -> RelationSettingsSaved:
     """The event of a relation that has other settings from now on, or has taken its own along."""
     return RelationSettingsSaved(

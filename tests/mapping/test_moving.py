@@ -5,8 +5,16 @@ from typing import Any
 
 import pytest
 
-from domain.events import AgreementMoveSettled, AgreementMoveUnclear, RelationCleared, RelationSet
-from services.mapping import moving
+from domain.events import (
+    AgreementMoveSettled,
+    AgreementMoveUnclear,
+    RelationCleared,
+    RelationFrozen,
+    RelationSet,
+    RelationSettingsSaved,
+)
+from domain.relation_settings import RelationSettings
+from services.mapping import moving, settling
 from services.mapping.wishes import Ask, Refused
 from tests.mapping.conftest import ODIN, OTHER_PRODUCT, PSA, TEAMS, Mapping
 from tests.world import MORNING, psa, psa_agreement, psa_product
@@ -168,3 +176,24 @@ def test_a_question_closes_when_the_agreement_is_prolonged_or_nothing_is_linked_
     (settled,) = ending.happened(AgreementMoveSettled)
     assert (settled.moved_to, settled.relations) == (None, 0)
     assert moved(ending) == []
+
+
+def test_what_was_settled_and_frozen_goes_along(ending: Mapping) -> None:
+    # given
+    first, second = ending.happened(RelationSet)
+    rule = RelationSettings(note="as agreed with Mr Hall")
+    ask = Ask(ending.msp_id, "op-settings", "mara@msp.example")
+    settling.save_settings(ending.engine, ending.clock, ask, [first.relation_id], rule)
+    ask = Ask(ending.msp_id, "op-freeze", "mara@msp.example")
+    settling.freeze(ending.engine, ending.clock, ask, [second.relation_id], "in dispute")
+    ending.append(*begun("next", PSA, OTHER_PRODUCT))
+    ending.catch_up()
+
+    # when
+    days_later(ending, 3)
+
+    # then
+    followed, also = ending.happened(RelationSet)[2:]
+    saved, frozen = ending.happened(RelationSettingsSaved)[-1], ending.happened(RelationFrozen)[-1]
+    assert (saved.relation_id, saved.psa_product_id, saved.settings) == (followed.relation_id, "next-1401", rule)
+    assert (frozen.relation_id, frozen.psa_product_id) == (also.relation_id, "next-1402")

@@ -5,7 +5,6 @@ from graphql import GraphQLSchema, print_schema
 
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
-from gateway.schema.deciding import PolicyMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
 from gateway.schema.mutations import AdjustmentMutations
@@ -13,6 +12,7 @@ from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
 from gateway.schema.profile import ProfileMutations
 from gateway.schema.query import Query
+from gateway.schema.saving_policies import PolicyMutations
 from gateway.schema.signing_in import SigningInMutations
 from gateway.schema.subscription import Subscription
 from gateway.schema.users import UserMutations

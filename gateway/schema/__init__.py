@@ -6,7 +6,6 @@ from graphql import GraphQLSchema, print_schema
 from gateway.schema.billing import BillingMutations
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
-from gateway.schema.deciding import PolicyMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
 from gateway.schema.mutations import AdjustmentMutations
@@ -15,6 +14,7 @@ from gateway.schema.pausing import PausingMutations
 from gateway.schema.profile import ProfileMutations
 from gateway.schema.query import Query
 from gateway.schema.questions import QuestionMutations
+from gateway.schema.saving_policies import PolicyMutations
 from gateway.schema.settling import SettlingMutations
 from gateway.schema.signing_in import SigningInMutations
 from gateway.schema.subscription import Subscription

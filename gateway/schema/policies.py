@@ -15,9 +15,9 @@ from gateway.deciding import draft_of
 from gateway.draft_policies import fingerprint
 from gateway.errors import Refusal
 from gateway.schema.context import Context
-from gateway.schema.deciding import PolicyChangeInput, bad_policy, given_changes
 from gateway.schema.making import made_type, many
 from gateway.schema.outcomes import MSP
+from gateway.schema.saving_policies import PolicyChangeInput, bad_policy, given_changes
 from gateway.schema.scalars import DateTime, Money
 from plumbing import setup
 

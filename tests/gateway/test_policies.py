@@ -166,6 +166,15 @@ def test_the_log_tells_each_policy_before_and_after(own: Answering, engine: Engi
     ]
 
 
+def test_an_exception_is_no_value_of_the_whole_msp(engine: Engine, told: MspId) -> None:
+    Deciding(engine, Clock(), "mara").save(
+        told, [PolicyChange("increase_effective", "next_period", Scope(None, ResourceId(RESOURCE)))]
+    )
+
+    with engine.connect() as connection:
+        assert setup.policy(connection, told, "increase_effective") == "today"
+
+
 def test_who_saves_upon_an_older_version_is_told_who_saved_and_when(
     own: Answering, engine: Engine, told: MspId
 ) -> None:

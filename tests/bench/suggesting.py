@@ -49,6 +49,9 @@ _PAGE = """query($filter: RelationCandidateFilter) { relationCandidates(mspId: "
   orderBy: [{field: SCORE, direction: DESC}, {field: COMPANY_NAME}]) { totalCount totals { rows unitChange }
   edges { node { companyName subscriptionName resourceName count psaCustomerName psaAgreementName psaProductName units unitChange
   score why state } } pageInfo { endCursor } } }"""
+_COMPANIES = """{ all: companies(mspId: "acme") { totalCount }
+  shown: companies(mspId: "acme", first: 100, filter: {unlinked: {gte: 1}, bestScore: {gte: "0.7"}}) { totalCount
+    edges { node { companyName linked unlinked psaCustomerName score why bestScore } } pageInfo { endCursor } } }"""
 _OFFERS = (
     "Exchange Online (Plan 1)",
     "Microsoft 365 Business Premium",
@@ -139,6 +142,8 @@ def _pages(ground: Ground, rounds: int) -> list[Measured]:
                 taken = [1000 * _seconds(lambda f=filter_: answering.data(_PAGE, filter=f)) for _ in range(20 * rounds)]
                 figures.append(quantiles(taken, n=20)[-1])
                 notes.append(f"filter {filter_ or 'none'}: {figures[-1]:.0f} ms")
+            tree = [1000 * _seconds(lambda: answering.data(_COMPANIES)) for _ in range(20 * rounds)]
+            notes.append(f"a page of 100 companies and both totals: {quantiles(tree, n=20)[-1]:.0f} ms")
     return [Measured(PAGE, [max(figures)], [], notes)]
 
 

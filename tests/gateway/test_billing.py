@@ -118,7 +118,7 @@ def test_companies_tell_what_is_open_and_whom_the_psa_calls_so(served: Answering
         "linked": 1,
         "unlinked": 1,
     }
-    assert (contoso["psaCustomerId"], contoso["score"], contoso["why"]) == (PSA.psa_customer_id, None, None)
+    assert (contoso["psaCustomerId"], contoso["score"], contoso["why"]) == (PSA.psa_customer_id, "0", None)
     assert (fabrikam["state"], fabrikam["psaCustomerName"], fabrikam["score"]) == ("suggested", "Fabrikam GmbH", "1.00")
     assert fabrikam["why"] == "+1.00 Equal words: fabrikam."
 
@@ -191,6 +191,13 @@ def test_candidates_are_filtered_by_score_state_and_text(
     served: Answering, filter_: dict[str, Any], names: list[str]
 ) -> None:
     assert [node["resourceName"] for node in nodes(served.data(CANDIDATES, filter=filter_))] == names
+
+
+def test_candidates_stand_by_their_score_and_those_without_come_last(served: Answering) -> None:
+    found = nodes(served.data(CANDIDATES))
+
+    assert found[0]["resourceName"] == "Exchange Online (Plan 1)"
+    assert [Decimal(node["score"]) for node in found] == sorted((Decimal(n["score"]) for n in found), reverse=True)
 
 
 def test_candidates_are_turned_page_by_page_each_met_once(served: Answering) -> None:

@@ -148,6 +148,8 @@ def test_every_report_answers_with_every_column(served: Answering, name: str) ->
     answer = served.data(f"{{ {_camel(name)}{msp} {{ totalCount edges {{ node {{ {node} }} }} }} }}")
 
     if name not in (
+        "companies",  # these two need a PSA connection: test_billing.py
+        "relation_candidates",
         "psa_customers",
         "psa_agreements",
         "held_adjustments",

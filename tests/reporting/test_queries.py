@@ -156,6 +156,9 @@ def test_every_column_can_be_ordered_by_and_filtered_and_a_page_is_found_by_its_
                    VALUES ('poller.polls', 'broken', '\\xff00', 6, now())"""
             )
         )
+        connection.execute(
+            text("INSERT INTO setup.connections VALUES (:m, 'autotask', 'autotask', '{}', '{}', 1, now())"), {"m": told}
+        )
     for column in REPORTS[report].columns.values():
         for falling in (False, True):
             order = [Order(column.name, falling)]

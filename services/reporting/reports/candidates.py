@@ -59,8 +59,8 @@ def _why(table: Table) -> Column:
 
 
 def _score(table: Table) -> Column:
-    says = "How likely the suggestion is right, 0 to 1: strong from 0.9, fair from 0.7. Nothing is linked by itself."
-    return Column("score", Kind.NUMBER, table.c.score, nullable=True, help=says)
+    says = "How likely the suggestion is right, 0 to 1: strong from 0.9, fair from 0.7; 0 where nothing is suggested."
+    return Column("score", Kind.NUMBER, func.coalesce(table.c.score, 0), nullable=False, help=says)
 
 
 _STATE = case(
@@ -166,7 +166,7 @@ _TREE = (
         func.count().filter(and_(_OPEN, resources.c.count > 0)).label("unlinked_counted"),
         func.max(case((_LINKED_HERE, resources.c.psa_customer_id))).label("psa_customer_id"),
         func.max(case((_LINKED_HERE, resources.c.psa_customer_name))).label("psa_customer_name"),
-        func.max(suggested_resources.c.score).label("best_score"),
+        func.coalesce(func.max(suggested_resources.c.score), 0).label("best_score"),
         func.string_agg(func.concat_ws(" › ", resources.c.subscription_name, resources.c.resource_name), "; ").label(
             "names"
         ),
@@ -247,7 +247,7 @@ COMPANIES = Report(
         of(psa_customers, "contact", Kind.TEXT, "Whom to ask there.", as_name="psa_contact", nullable=True),
         _score(suggested_companies),
         _why(suggested_companies),
-        _in_tree("best_score", Kind.NUMBER, "The highest score among its resources' suggestions.", nullable=True),
+        _in_tree("best_score", Kind.NUMBER, "The highest score among its resources' suggestions."),
     ),
     "company_key",
     (Order("company_name"),),

@@ -32,13 +32,21 @@ from domain.events.poller import (
     SubscriptionRenewed,
 )
 from domain.events.psa_writer import (
+    AdjustmentApproved,
+    AdjustmentDropped,
     AdjustmentFailed,
+    AdjustmentHeld,
+    AdjustmentMoved,
     AdjustmentParked,
     AdjustmentPosted,
+    AdjustmentRefused,
     AdjustmentReleased,
     AdjustmentRetried,
+    AdjustmentShadowed,
     CatalogueRead,
     CatalogueReadFailed,
+    Evidence,
+    PlannedChange,
     PsaAgreementObserved,
     PsaCustomerObserved,
     PsaProductObserved,
@@ -73,6 +81,12 @@ Event = (
     | AdjustmentParked
     | AdjustmentReleased
     | AdjustmentRetried
+    | AdjustmentHeld
+    | AdjustmentApproved
+    | AdjustmentRefused
+    | AdjustmentShadowed
+    | AdjustmentMoved
+    | AdjustmentDropped
     | UnitsFoundEqual
     | RelationSet
     | RelationCleared
@@ -107,12 +121,18 @@ EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__ar
 
 __all__ = [
     "EVENT_TYPES",
+    "AdjustmentApproved",
+    "AdjustmentDropped",
     "AdjustmentFailed",
+    "AdjustmentHeld",
+    "AdjustmentMoved",
     "AdjustmentParked",
     "AdjustmentPosted",
+    "AdjustmentRefused",
     "AdjustmentReleased",
     "AdjustmentRequested",
     "AdjustmentRetried",
+    "AdjustmentShadowed",
     "AdjustmentSuperseded",
     "ApiKeyMade",
     "ApiKeyRevoked",
@@ -132,10 +152,12 @@ __all__ = [
     "ConsumerStopped",
     "EndpointCalls",
     "Event",
+    "Evidence",
     "MspAdded",
     "NotificationRuleRemoved",
     "NotificationRuleSaved",
     "PlanRefused",
+    "PlannedChange",
     "PolicyChanged",
     "PollCompleted",
     "PollFailed",

@@ -6,11 +6,11 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from domain.keys import ConnectionId, MspId
+from domain.policies import Policies
 from plumbing import setup
 from plumbing.setup import Msp, OutsideConnection
 from services.psa_writer import standing
 from services.psa_writer.as_read import Calibration
-from services.psa_writer.check_bounds import Bounds
 from services.psa_writer.decide_post import PostPolicies
 from services.psa_writer.leases import Lease
 from services.psa_writer.psa.port import Psa
@@ -20,14 +20,15 @@ from services.psa_writer.writer import OpenPsa, Writer
 
 @dataclass(frozen=True)
 class Round:
-    """One round. turn: the lease on the connection's posts, which keeps other writers from doing the same reads."""
+    """One round. policies: on dates and costs; decided: all that the MSP has decided. turn: the lease on the connection's
+    posts, which keeps other writers from doing the same reads."""
 
     writer: Writer
     msp: Msp
     outside: OutsideConnection
     standing: Standing
     policies: PostPolicies
-    bounds: Bounds
+    decided: Policies
     opened: OpenPsa
     turn: Lease
 
@@ -79,9 +80,3 @@ def post_policies(connection: Connection, msp_id: MspId) -> PostPolicies:
     """The MSP's policies on dates and costs."""
     names = ("increase_effective", "decrease_effective", "posted_period", "unit_cost")
     return PostPolicies(**{name: setup.policy(connection, msp_id, name) for name in names})
-
-
-def post_bounds(connection: Connection, msp_id: MspId) -> Bounds:
-    """The MSP's bounds."""
-    names = ("largest_change_units", "largest_change_percent", "largest_change_per_hour")
-    return Bounds(**{name: int(setup.policy(connection, msp_id, name)) for name in names})

@@ -32,6 +32,7 @@ from services.psa_writer.reactor import reactor as writers_reactor
 from services.psa_writer.writer import Writer
 from services.reconciler.reactor import reactor as reconcilers_reactor
 from tests.bench.append import MSP
+from tests.msps import loosen_brake
 
 ODIN, AUTOTASK = ConnectionId("odin"), ConnectionId("autotask")
 _LINKS_A_CALL = 500
@@ -101,6 +102,7 @@ def msp_at_work(
         for name, key in private_keys.items()
     }
     _set_up(SetUp(engine, clock, "bench"), odin, psa, private_keys, poll_seconds)
+    loosen_brake(engine, MSP)
     writer = Writer(engine, clock, opener(engine, clock, settings["psa_writer"], Calls()), lambda _: None)
     yield MspAtWork(engine, clock, odin, psa, House("poller", engine, clock, settings["poller"]), writer)
     engine.dispose()
@@ -109,8 +111,6 @@ def msp_at_work(
 def _set_up(set_up: SetUp, odin: OdinAccount, psa: Desk, private_keys: Mapping[str, str], poll_seconds: str) -> None:
     keys = {name: public_key_of(key) for name, key in private_keys.items()}
     set_up.add_msp(MSP, "Bench", "UTC")
-    for policy in ("largest_change_units", "largest_change_percent", "largest_change_per_hour"):
-        set_up.set_policy(MSP, policy, "1000000")
     pace = {"calls_per_minute": "1000000", "calls_per_day": "10000000", "reread_hours": "100000"}
     account = {"gateway_url": odin.url, "user": odin.user, "marketplace": odin.marketplace}
     own = {"password": odin.password, "secret": odin.secret}

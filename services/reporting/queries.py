@@ -65,6 +65,7 @@ __all__ = [
     "feeds",
     "find",
     "has_side",
+    "held_of",
     "leak_trend",
     "mark_read",
     "newest_of_types",
@@ -89,6 +90,11 @@ def relations_of(connection: Connection, msp_id: MspId) -> list[dict[str, str]]:
 def open_failures_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:
     """What is stuck for the MSP: open and parked failures, the oldest last. request_id is null for polls and readings."""
     return _all(connection, msp_id, "failures", {"state": {"in": ["open", "parked"]}})
+
+
+def held_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:
+    """What the brake holds for the MSP, the oldest first."""
+    return _all(connection, msp_id, "held_adjustments", {})
 
 
 def _all(

@@ -80,8 +80,12 @@ def lineage() -> None:
 
 def reports() -> None:
     op.execute(
-        """ALTER TABLE reporting.requests
-            ADD COLUMN refused_at timestamptz, ADD COLUMN dropped_at timestamptz, ADD COLUMN shadowed_at timestamptz"""
+        "ALTER TABLE reporting.requests ADD COLUMN refused_at timestamptz, ADD COLUMN dropped_at timestamptz"
+    )
+    op.execute("DROP INDEX reporting.requests_open")
+    op.execute(
+        """CREATE INDEX requests_open ON reporting.requests (msp_id, generation, psa_connection_id, psa_product_id)
+        WHERE state IN ('open', 'refused', 'dropped')"""
     )
     op.execute(
         f"""CREATE TABLE reporting.held_requests (
@@ -99,8 +103,10 @@ def reports() -> None:
             money_now_currency text,
             price_per_month numeric,
             price_per_month_currency text,
-            evidence jsonb NOT NULL,
-            approvals jsonb NOT NULL,
+            evidence_for text,
+            evidence_against text,
+            approvals integer NOT NULL,
+            approved_by text,
             people_needed integer NOT NULL,
             held_since timestamptz NOT NULL,
             state text NOT NULL,

@@ -16,6 +16,7 @@ from services.reporting.reports.ledger import LEDGER
 from services.reporting.reports.notifications import DELIVERIES, NOTIFICATIONS, RULES
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.relations import RELATIONS
+from services.reporting.reports.shadow import SHADOW
 
 REPORTS: dict[str, Report] = {
     report.name: report
@@ -27,6 +28,7 @@ REPORTS: dict[str, Report] = {
         REQUESTS,
         FAILURES,
         HELD,
+        SHADOW,
         RELATIONS,
         PSA_CUSTOMERS,
         PSA_AGREEMENTS,

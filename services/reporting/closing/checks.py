@@ -103,11 +103,11 @@ AGREEMENTS = Check(
 RECONCILED = Check(
     "reconciled",
     3,
-    "Adjustments on their way",
+    "Adjustments on their way or given up",
     State.AMBER,
     Side.BOTH,
     "drift",
-    {"request_state": {"in": ["open"]}, "failure_kind": {"is_empty": True}},
+    {"request_state": {"in": ["open", "refused", "dropped"]}, "failure_kind": {"is_empty": True}},
     of_psa=True,
     money="money_per_month",
     since="since",

@@ -58,7 +58,7 @@ _OPEN = (
     select(requests.c.request_id, requests.c.requested_at, requests.c.state)
     .where(
         living(requests, "adjustments"),
-        requests.c.state.in_(("open", "refused", "dropped")),
+        or_(requests.c.state == "open", requests.c.state == "refused", requests.c.state == "dropped"),
         requests.c.psa_connection_id == _PRODUCT[0],
         requests.c.psa_product_id == _PRODUCT[1],
     )

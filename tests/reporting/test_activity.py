@@ -93,9 +93,12 @@ def test_what_was_held_and_who_let_it_go_is_told_with_the_rule(
     assert row["reason"]
 
 
-def test_what_the_brake_held_and_who_approved_it_is_told_with_units_and_rule(engine: Engine, msp_id: MspId) -> None:
+def test_what_the_brake_held_is_told_with_its_units_and_rule(engine: Engine, msp_id: MspId) -> None:
     held = done(engine, msp_id, h.held(A, P, "q1"))
     assert (held["action"], changes(held)) == ("adjustment_held", {"units": ("304", "12"), "rule": (None, "fall")})
+
+
+def test_an_approval_is_told_with_the_people_it_needs(engine: Engine, msp_id: MspId) -> None:
     row = done(engine, msp_id, h.approved(A, P, "q1", 1, 2))
     assert (row["action"], changes(row)["approvals"]) == ("adjustment_approved", (None, "1 of 2"))
     assert row["reason"] == "They sold the branch."

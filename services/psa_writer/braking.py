@@ -1,7 +1,7 @@
 """(plans of a round, what is known beside them) -> which go out, which the brake holds and which are only shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -289,9 +289,13 @@ def free_to_go(
     decided: Policies,
 ) -> set[str]:
     """The requests of which the brake, asked once more with what holds in this transaction, says nothing. Shadow mode that
-    was switched on since they were planned, a month that was signed off and what a person refused stop here."""
+    was switched on since they were planned, a month that was signed off and what a person moved stop here."""
     brake = load(connection, round_, list(known.values()), decided)
-    now = [
-        replace(each, request=known[each.request.request_id]) for each in planned if each.request.request_id in known
-    ]
-    return {each.request.request_id for each in now if brake.of_request(each.request, each.plan) is None}
+    found = [(each, known.get(each.request.request_id)) for each in planned]
+    return {
+        request.request_id
+        for each, request in found
+        if request is not None
+        and request.effective == each.request.effective
+        and brake.of_request(request, each.plan) is None
+    }

@@ -1,6 +1,7 @@
 """The brake at the writer's door: what it holds, who lets it out, what only is shown, and that nothing else leaves."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from domain.events import (
     PollCompleted,
     UnitsFoundEqual,
 )
+from domain.money import Money
 from services.psa_writer import by_hand, deciding
 from tests.psa_writer.meddling import once
 from tests.psa_writer.test_treatment import meddled, set_policy
@@ -491,3 +493,41 @@ def test_a_fall_seen_by_a_poll_that_saw_half_of_what_there_was_waits(braked: Wri
     [held] = braked.told(AdjustmentHeld)
     assert held.rule == "short_answer"
     assert held.message == "The poll behind this saw 100 subscriptions where the one before saw 214."
+
+
+# What a person decides while a round is at it
+
+
+def test_a_change_that_is_moved_while_it_is_planned_does_not_leave_with_its_old_date(braked: Writing) -> None:
+    line = braked.add_product(4)
+    request = braked.request(line, 5)
+
+    braked.work(meddled(braked, after_units=once(lambda: decide(braked, "move", request))))
+    braked.work()
+
+    assert [each.effective_date for each in braked.desk.ledger()] == [AUGUST]
+
+
+def test_a_change_that_is_refused_while_it_is_planned_stays_unposted(braked: Writing) -> None:
+    # given one that waited for the hour to pass
+    set_policy(braked, "brake_hour_units", "7")
+    request = braked.request(braked.add_product(40), 48)
+    braked.work()
+    set_policy(braked, "brake_hour_units", "5000")
+    braked.wait(3600)
+
+    # when
+    braked.work(meddled(braked, after_units=once(lambda: decide(braked, "refuse", request))))
+    braked.settle(3600, step=600)
+
+    # then
+    assert (braked.desk.ledger(), braked.states()[request]) == ([], "refused")
+
+
+def test_what_is_given_up_while_something_stands_against_it_is_not_parked_again(braked: Writing) -> None:
+    request = braked.request(braked.add_product(4), 5, target_unit_cost=Money(Decimal(3), "EUR"))
+
+    braked.work(meddled(braked, after_units=once(lambda: decide(braked, "drop", request))))
+
+    assert braked.states()[request] == "dropped"
+    assert braked.told(AdjustmentParked) == []

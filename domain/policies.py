@@ -50,17 +50,40 @@ POLICIES: dict[str, Policy] = {
     ),
     "unit_cost": Policy("post", ("post", "report"), "whether a changed cost goes to the PSA or only into the reports"),
     "ended_after_polls": Policy("2", (), "complete polls without a resource until its count is taken as 0", least=1),
-    "largest_change_units": Policy(
-        "50", (), "a change of more units waits for a person, unless ...", least=1, exceptions=True
+    "mode": Policy(
+        "unattended",
+        ("unattended", "approve", "shadow"),
+        "whether changes go out by themselves, each waits for a person, or they are only shown",
+        exceptions=True,
     ),
-    "largest_change_percent": Policy(
+    "brake_fall_units": Policy("25", (), "a fall of more units waits for a person", least=1, exceptions=True),
+    "brake_fall_percent": Policy(
+        "20", (), "so does one of more than this share of the units there are", least=1, exceptions=True
+    ),
+    "brake_small_units": Policy(
+        "3", (), "a fall of at most so many units never waits for its share", least=1, exceptions=True
+    ),
+    "brake_rise_units": Policy(
+        "50", (), "a rise of more units waits for a person, unless ...", least=1, exceptions=True
+    ),
+    "brake_rise_percent": Policy(
         "50", (), "... it is at most this share of the units there are", least=1, exceptions=True
     ),
-    "largest_change_per_hour": Policy(
-        "5000", (), "units changed in an hour, summed without sign, before all wait", least=1
+    "brake_to_zero": Policy(
+        "hold", ("hold", "post"), "whether a fall to no units at all always waits for a person", exceptions=True
+    ),
+    "brake_swing_units": Policy(
+        "500", (), "units that one poll of ODIN moves over all customers, without sign, before all of it waits", least=1
+    ),
+    "brake_hour_units": Policy("5000", (), "units changed in an hour, summed without sign, before all wait", least=1),
+    "second_person_units": Policy(
+        "100", (), "what is held and moves more units needs two people", least=1, exceptions=True
     ),
     "freeze_hours": Policy(
-        "6", (), "hours before a month ends from which on its numbers should stand still", least=1, most=240
+        "6",
+        (),
+        "hours before a month ends from which on its numbers should stand still; 0: they never need to",
+        most=240,
     ),
     "payload_days": Policy("400", (), "days for which ODIN's masked answers are kept as evidence", least=1),
 }

@@ -27,6 +27,7 @@ from plumbing.clock import Clock
 from plumbing.database import make_engine
 from plumbing.outbox import put
 from plumbing.secrets import new_key_pair
+from tests.msps import loosen_brake
 from tests.processes import Process
 from tests.servers import role_url
 from tests.waiting import wait_for
@@ -117,15 +118,19 @@ class House:
         *,
         poll_seconds: int = 86400,
         ports: tuple[int, int] | None = None,
+        brake: bool = False,
         **psa_settings: str,
     ) -> "MspHouse":
         """A new MSP with a world of one company in the marketplace and an empty PSA database. Polled when asked, unless
-        polls are due more often. ports: where marketplace and PSA are said to be, instead of where they are."""
+        polls are due more often. ports: where marketplace and PSA are said to be, instead of where they are. brake: with
+        the limits that every MSP has; else nothing is too large."""
         name = name or f"msp-{uuid4().hex[:10]}"
         account = self.odin.add_account(name, companies=1)
         desk = self.psa.add_tenant(name)
         set_up = SetUp(self.engine, Clock(), "test")
         msp_id = set_up.add_msp(name, name, time_zone)
+        if not brake:
+            loosen_brake(self.engine, msp_id)
         public = {service: pair[1] for service, pair in self.keys.items()}
         odin = {
             "gateway_url": account.url if ports is None else with_port(account.url, ports[0]),

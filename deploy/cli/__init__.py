@@ -10,6 +10,7 @@ from sqlalchemy import text
 from deploy.cli.doctor import doctor
 from deploy.cli.export import export
 from deploy.cli.failures import failures
+from deploy.cli.held import held
 from deploy.cli.installation import Installation, told
 from deploy.cli.keys import key
 from deploy.cli.policies import policy
@@ -175,5 +176,5 @@ def catalogue(house: Installation, msp_id: str) -> None:
     click.echo(f"{put} catalogue reads asked for; `trueup doctor` says why if nothing comes.")
 
 
-for command in (user, key, policy, relations, failures, export, replay, doctor):
+for command in (user, key, policy, relations, failures, held, export, replay, doctor):
     main.add_command(command)

@@ -53,7 +53,9 @@ def list_(house: Installation, msp_id: str) -> None:
 @click.argument("msp_id")
 @click.argument("request_ids", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that are stuck.")
-@click.option("--release", is_flag=True, help="Let changes out that wait for a person because they are large.")
+@click.option(
+    "--release", is_flag=True, help="Let changes out that are parked because what we posted before is unclear."
+)
 @click.pass_obj
 @told
 def retry(house: Installation, msp_id: str, request_ids: tuple[str, ...], *, everything: bool, release: bool) -> None:

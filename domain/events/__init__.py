@@ -45,13 +45,21 @@ from domain.events.poller import (
     SubscriptionRenewed,
 )
 from domain.events.psa_writer import (
+    AdjustmentApproved,
+    AdjustmentDropped,
     AdjustmentFailed,
+    AdjustmentHeld,
+    AdjustmentMoved,
     AdjustmentParked,
     AdjustmentPosted,
+    AdjustmentRefused,
     AdjustmentReleased,
     AdjustmentRetried,
+    AdjustmentShadowed,
     CatalogueRead,
     CatalogueReadFailed,
+    Evidence,
+    PlannedChange,
     PsaAgreementObserved,
     PsaCustomerObserved,
     PsaProductObserved,
@@ -87,6 +95,12 @@ Event = (
     | AdjustmentParked
     | AdjustmentReleased
     | AdjustmentRetried
+    | AdjustmentHeld
+    | AdjustmentApproved
+    | AdjustmentRefused
+    | AdjustmentShadowed
+    | AdjustmentMoved
+    | AdjustmentDropped
     | UnitsFoundEqual
     | RelationSet
     | RelationCleared
@@ -128,12 +142,18 @@ EVENT_TYPES: dict[str, type[Event]] = {event.type: event for event in Event.__ar
 
 __all__ = [
     "EVENT_TYPES",
+    "AdjustmentApproved",
+    "AdjustmentDropped",
     "AdjustmentFailed",
+    "AdjustmentHeld",
+    "AdjustmentMoved",
     "AdjustmentParked",
     "AdjustmentPosted",
+    "AdjustmentRefused",
     "AdjustmentReleased",
     "AdjustmentRequested",
     "AdjustmentRetried",
+    "AdjustmentShadowed",
     "AdjustmentSuperseded",
     "AgreementCandidate",
     "AgreementMoveSettled",
@@ -156,10 +176,12 @@ __all__ = [
     "ConsumerStopped",
     "EndpointCalls",
     "Event",
+    "Evidence",
     "MspAdded",
     "NotificationRuleRemoved",
     "NotificationRuleSaved",
     "PlanRefused",
+    "PlannedChange",
     "PolicyChanged",
     "PollCompleted",
     "PollFailed",

@@ -109,7 +109,7 @@ class AdjustmentPosted(OdinNames, PsaNames):
     """The PSA took one adjustment, and reading back agreed. units_before and units_after are those on the effective
     date; prorated amounts are our own reckoning for the rest of that billing period. completes_request: with this one
     the request is done (a plan of two dates takes two adjustments).
-    Stream of this and the five below: adjustment/<request>."""
+    Stream of this and all below: adjustment/<request>."""
 
     type: ClassVar[str] = "AdjustmentPosted"
     version: ClassVar[int] = 2
@@ -148,7 +148,7 @@ class AdjustmentFailed(OdinNames, PsaNames):
 
 @dataclass(frozen=True, kw_only=True)
 class AdjustmentParked(OdinNames, PsaNames):
-    """An adjustment waits for a person: the PSA refused it, or the change is too large, or evidence contradicts."""
+    """An adjustment waits for a person: the PSA refused it, something stands against it, or evidence contradicts."""
 
     type: ClassVar[str] = "AdjustmentParked"
     version: ClassVar[int] = 1
@@ -173,8 +173,8 @@ class UnitsFoundEqual(OdinNames, PsaNames):
 
 @dataclass(frozen=True, kw_only=True)
 class AdjustmentReleased(OdinNames, PsaNames):
-    """A person let an adjustment out whatever held it: it is planned anew and goes out whatever its size. kind and message
-    say what stood in the way until then (None: nothing did). Who it was is the actor of the event."""
+    """A person let a parked adjustment out: it is planned anew, whatever we posted before. kind and message say what stood in
+    the way until then (None: nothing did). Who it was is the actor of the event."""
 
     type: ClassVar[str] = "AdjustmentReleased"
     version: ClassVar[int] = 1
@@ -194,3 +194,103 @@ class AdjustmentRetried(OdinNames, PsaNames):
     target_units: int
     kind: str | None
     message: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedChange:
+    """One change of a plan that was not posted. prorated_price: our reckoning for the rest of that billing period; None:
+    the product has no price."""
+
+    effective_date: date
+    unit_change: int
+    prorated_price: Money | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One thing that speaks for a change being right, or against it."""
+
+    speaks_for: bool
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentHeld(OdinNames, PsaNames):
+    """The brake holds an adjustment: nothing of it is posted until so many people have approved it. Told again only when
+    something of it has changed; what was approved before then no longer counts. rule: one word of check_brake; message: the
+    rule with its numbers. severity: normal, or high. units_before: the PSA's units of the day; price_per_month: the change
+    at the product's price, for a month."""
+
+    type: ClassVar[str] = "AdjustmentHeld"
+    version: ClassVar[int] = 1
+    request_id: str
+    rule: str
+    message: str
+    severity: str
+    target_units: int
+    units_before: int
+    changes: tuple[PlannedChange, ...]
+    price_per_month: Money | None
+    evidence: tuple[Evidence, ...]
+    people_needed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentApproved(OdinNames, PsaNames):
+    """A person, the actor of the event, approved what was held: so many units in place of so many. effective: as_planned or
+    next_period. With the last of people_needed it is planned anew and posted, when that comes to the same."""
+
+    type: ClassVar[str] = "AdjustmentApproved"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    units_before: int
+    effective: str
+    nth: int
+    people_needed: int
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentRefused(OdinNames, PsaNames):
+    """A person refused what was held: it stays unposted until the product is asked for anew."""
+
+    type: ClassVar[str] = "AdjustmentRefused"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentShadowed(OdinNames, PsaNames):
+    """What would have been posted but for the mode shadow; nothing was. Told once a plan. Fields as in AdjustmentHeld."""
+
+    type: ClassVar[str] = "AdjustmentShadowed"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    units_before: int
+    changes: tuple[PlannedChange, ...]
+    price_per_month: Money | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentMoved(OdinNames, PsaNames):
+    """A person moved an adjustment to the next billing period: it is planned anew from there, and not approved by that."""
+
+    type: ClassVar[str] = "AdjustmentMoved"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdjustmentDropped(OdinNames, PsaNames):
+    """A person gave up an adjustment that did not go out: it stays unposted until the product is asked for anew."""
+
+    type: ClassVar[str] = "AdjustmentDropped"
+    version: ClassVar[int] = 1
+    request_id: str
+    target_units: int
+    reason: str

@@ -8,6 +8,9 @@ from domain.events.names import OdinNames, PsaNames
 from domain.keys import CompanyId, ConnectionId, PsaProductId, ResourceId, SubscriptionId
 from domain.money import Money
 
+#: The reasons of requests that a poll of ODIN brought about: those of one poll share its correlation id.
+REASONS_OF_POLLS = ("resource discovered", "count changed", "resource disappeared", "cost changed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:

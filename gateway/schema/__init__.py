@@ -6,6 +6,7 @@ from graphql import GraphQLSchema, print_schema
 from gateway.schema.billing import BillingMutations
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
+from gateway.schema.deciding import DecidingMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
 from gateway.schema.mutations import AdjustmentMutations
@@ -25,6 +26,7 @@ from gateway.schema.views import ViewMutations
 class Mutation(
     AdjustmentMutations,
     BillingMutations,
+    DecidingMutations,
     CloseMutations,
     ConnectionMutations,
     NotificationMutations,

@@ -166,13 +166,13 @@ class Dashboard(graphene.ObjectType):
     )
     held = _card(
         "Held",
-        "Adjustments that wait for a person: report heldAdjustments.",
+        "Adjustments that wait to be approved: report heldAdjustments.",
         _reading(dashboard.held),
         unit_change=Decimal(required=True, description="By how many units they would change, where it is known."),
     )
     failed = _card(
         "Failed",
-        "What failed and is tried again by itself: report failures, state open. In a context without polls of ODIN.",
+        "What failed: report failures, states open and parked. In a context without polls of ODIN.",
         _reading(dashboard.failed),
         oldest_at=DateTime(description="When the oldest of it failed first; null: nothing failed."),
         top_kind=graphene.String(description="The commonest kind of failure; null: nothing failed."),

@@ -61,7 +61,7 @@ class AdjustmentMutations:
     release_adjustments = graphene.Field(
         graphene.NonNull(Outcome),
         request_ids=texts("The requests, at most 200."),
-        description="Let adjustments out that wait for a person.",
+        description="Let parked adjustments out, whatever we posted before. What the brake holds is approved instead.",
         **MSP,
         **OPERATION,
     )
@@ -96,9 +96,7 @@ class AdjustmentMutations:
     ) -> dict[str, Any]:
         """psa_writer decides each row; doing it twice is doing it once, since units are read first."""
         _, context = checked(info, msp_id, operation_id, len(request_ids))
-        return _answered(
-            context, "psa_writer", "retry", msp_id, operation_id, len(request_ids), request_ids=request_ids
-        )
+        return answered(context, "psa_writer", "retry", msp_id, operation_id, len(request_ids), request_ids=request_ids)
 
     @staticmethod
     def resolve_release_adjustments(
@@ -106,7 +104,7 @@ class AdjustmentMutations:
     ) -> dict[str, Any]:
         """psa_writer decides each row."""
         _, context = checked(info, msp_id, operation_id, len(request_ids))
-        return _answered(
+        return answered(
             context, "psa_writer", "release", msp_id, operation_id, len(request_ids), request_ids=request_ids
         )
 
@@ -156,10 +154,10 @@ def asked(
 ) -> dict[str, Any]:
     """What the service decides of so many rows under the operation id. Refusal BAD_REQUEST, NO_SUCH_MSP."""
     _, context = checked(info, msp_id, operation_id, rows)
-    return _answered(context, service, method, msp_id, operation_id, rows, operation_id=operation_id, **given)
+    return answered(context, service, method, msp_id, operation_id, rows, operation_id=operation_id, **given)
 
 
-def _answered(
+def answered(
     context: Context, service: str, method: str, msp_id: str, operation: str, rows: int, **given: Any
 ) -> dict[str, Any]:
     """What the service decides of the rows; how far it is can be asked meanwhile."""

@@ -19,7 +19,7 @@ _PHASES = {
     Phase.SYNCING: "ODIN is being polled.",
     Phase.POSTING: "Adjustments are on their way to the PSA.",
     Phase.IDLE: "All is done; the next poll is waited for.",
-    Phase.SHADOW: "Adjustments are planned and shown, and none is posted. Not told yet: every MSP is UNATTENDED.",
+    Phase.SHADOW: "All is done as in IDLE, and adjustments are planned and shown but not posted.",
 }
 PulsePhase = graphene.Enum(
     "PulsePhase",
@@ -28,13 +28,16 @@ PulsePhase = graphene.Enum(
         _PHASES[Phase(value_of(value))] if value else "What the house does; of several the first that holds."
     ),
 )
+_MODES = {
+    "unattended": "By themselves, but for those that the brake holds.",
+    "approve": "Each when a person has approved it.",
+    "shadow": "Not at all: they are planned and shown.",
+}
 PostingMode = graphene.Enum(
     "PostingMode",
-    [("UNATTENDED", "unattended")],
+    [(mode.upper(), mode) for mode in _MODES],
     description=lambda value: (
-        "By themselves, but for those that a rule holds; the only mode there is."
-        if value
-        else "How adjustments go out."
+        _MODES[value_of(value)] if value else "How adjustments go out where there is no exception."
     ),
 )
 
@@ -147,4 +150,4 @@ def _unread(context: Context, msp_id: MspId) -> int:
 
 def _answered(found: dict[str, Any], unread_count: int) -> dict[str, Any]:
     """In the words of the schema."""
-    return {**found, "position": found["head"], "unread": unread_count, "mode": "unattended"}
+    return {**found, "position": found["head"], "unread": unread_count}

@@ -1,4 +1,4 @@
-"""A person's word on waiting adjustments -> tried again at once, or let out although a bound or a contradiction held them."""
+"""A person's word on adjustments that did not go out -> tried again at once, or let out although a contradiction parked them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,41 +18,51 @@ from services.psa_writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
-HELD = ("large_change", "contradiction")
-
 
 def retry(writer: Writer, msp_id: MspId, request_ids: Sequence[str], actor: str) -> dict[str, Any]:
     """{"results": [{"id", "ok", "refusal"}]}: each of the requests tried again at once, whatever pause its connection makes.
-    What a bound or a contradiction holds is not among them: that is released."""
+    What the brake holds is not among them, that is approved; nor what contradicts, that is released."""
 
     def why_not(request: OpenRequest) -> dict[str, str] | None:
-        if request.state == "parked" and request.kind in HELD:
-            return _refusal(
-                "held", f"It is held: {request.message}", "Look at the reason, then release the adjustment."
-            )
-        return _not_waiting(request)
+        if request.state == "parked" and request.kind == "contradiction":
+            return refusal("parked", f"It is parked: {request.message}", "Look at the reason, then release it.")
+        return _not_held(request) or not_waiting(request)
 
     return _let_go(writer, msp_id, request_ids, actor, why_not, released=False)
 
 
 def release(writer: Writer, msp_id: MspId, request_ids: Sequence[str], actor: str) -> dict[str, Any]:
-    """The same shape: each of the requests goes out, planned anew, whatever its size and whatever we posted before."""
-    return _let_go(writer, msp_id, request_ids, actor, _not_waiting, released=True)
+    """The same shape: each of the requests is planned anew, whatever we posted before; the brake still judges it."""
+
+    def why_not(request: OpenRequest) -> dict[str, str] | None:
+        return _not_held(request) or not_waiting(request)
+
+    return _let_go(writer, msp_id, request_ids, actor, why_not, released=True)
 
 
-def _not_waiting(request: OpenRequest) -> dict[str, str] | None:
+def _not_held(request: OpenRequest) -> dict[str, str] | None:
+    if request.state != "held":
+        return None
+    return refusal("held", f"It is held: {request.message}", "Approve or refuse it.")
+
+
+def not_waiting(request: OpenRequest) -> dict[str, str] | None:
+    """Why the request does not wait to be posted; None: it does."""
     if request.state in open_requests.TO_DO:
         return None
     words = {
         "done": ("done", "It is done already.", "Nothing to do."),
         "superseded": ("superseded", "A newer request has taken its place.", "Look at the newer one."),
+        "refused": ("refused", "It was refused.", "Nothing to do: it is asked for anew when the count changes."),
+        "dropped": ("dropped", "It was given up.", "Nothing to do: it is asked for anew when the count changes."),
+        "shadowed": ("shadowed", "The mode is shadow: nothing is posted.", "Choose another mode to have it posted."),
     }
     being_posted = (
         "in_flight",
         "It is being posted, or its outcome is being read back.",
         "Wait until that is decided.",
     )
-    return _refusal(*words.get(request.state, being_posted))
+    return refusal(*words.get(request.state, being_posted))
 
 
 def _let_go(
@@ -69,8 +79,8 @@ def _let_go(
         known = open_requests.locked(connection, msp_id, request_ids)
         for request_id in request_ids:
             request = known.get(request_id)
-            refusal = _UNKNOWN if request is None else why_not(request)
-            results.append({"id": request_id, "ok": refusal is None, "refusal": refusal})
+            said = UNKNOWN if request is None else why_not(request)
+            results.append({"id": request_id, "ok": said is None, "refusal": said})
         going = sorted({result["id"] for result in results if result["ok"]})
         rows = connection.execute(
             text(
@@ -103,8 +113,9 @@ def _event(request: OpenRequest, now: datetime, *, released: bool) -> tuple[str,
     return request.correlation_id, NewEvent(stream=stream, stream_version=version, event=event, occurred_at=now)
 
 
-def _refusal(code: str, message: str, fix: str) -> dict[str, str]:
+def refusal(code: str, message: str, fix: str) -> dict[str, str]:
+    """Why a person's wish is not done, in the shape of an answer's row."""
     return {"code": code, "message": message, "fix": fix}
 
 
-_UNKNOWN = _refusal("unknown", "There is no such adjustment.", "Look at the list of failures for the right id.")
+UNKNOWN = refusal("unknown", "There is no such adjustment.", "Look at the list of failures for the right id.")

@@ -1,19 +1,20 @@
 """The requests that the writer keeps: which are due, and what became of each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+import orjson
 from sqlalchemy import Connection, Row, text
 
 from domain.codec import decode
 from domain.events import AdjustmentRequested
 from domain.keys import ConnectionId, MspId, PsaAgreementId, PsaProductId
+from services.psa_writer.check_brake import Approved
 
 #: States in which a request may be taken up; in "sending" and "unknown" an intent must be decided first.
-TO_DO = ("planned", "waiting", "parked")
-OPEN = (*TO_DO, "sending", "unknown")
+TO_DO = ("planned", "waiting", "parked", "held")
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,17 @@ class OpenRequest:
     alone: bool
     released: bool
     stream_version: int
+    effective: str = "as_planned"
+    told: Mapping[str, Any] | None = None
+    approvals: Sequence[Mapping[str, Any]] = ()
+    approved: Approved | None = None
+    operations: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Became:
-    """What becomes of a request. next_try_at None: not by itself."""
+    """What becomes of a request. next_try_at None: not by itself. moves, told: see
+    tables.requests. not_approved: whatever was approved no longer counts."""
 
     request_id: str
     state: str
@@ -52,21 +59,24 @@ class Became:
     next_try_at: datetime | None = None
     contradictions: int = 0
     alone: bool = False
+    moves: int = 0
+    told: Mapping[str, Any] | None = None
+    not_approved: bool = False
 
 
 _COLUMNS = """request_id, psa_agreement_id, psa_product_id, correlation_id, wish, state, attempt, kind, cause, message,
-              told_at, contradictions, alone, released, stream_version"""
-# An agreement with an intent that nobody has decided yet takes nothing new. Of the parked ones with the same cause one is
+              told_at, contradictions, alone, released, stream_version, effective, told, approvals, approved, operations"""
+# An agreement with an intent that nobody has decided yet takes nothing new. Of those that wait for the same cause one is
 # tried, and the others follow when it went through.
 _DUE = f"""
 WITH ready AS (
     SELECT * FROM psa_writer.requests r
     WHERE msp_id = :msp_id AND connection_id = :connection_id AND next_try_at <= :now
-    AND state IN ('planned', 'waiting', 'parked')
+    AND state IN ('planned', 'waiting', 'parked', 'held')
     AND NOT EXISTS (SELECT FROM psa_writer.intents i WHERE i.state = 'sent' AND i.msp_id = r.msp_id
                     AND i.connection_id = r.connection_id AND i.psa_agreement_id = r.psa_agreement_id)
-), probes AS (SELECT DISTINCT ON (cause) * FROM ready WHERE state = 'parked' ORDER BY cause, next_try_at)
-SELECT {_COLUMNS} FROM (SELECT * FROM ready WHERE state <> 'parked' UNION ALL SELECT * FROM probes) AS due
+), probes AS (SELECT DISTINCT ON (cause) * FROM ready WHERE state IN ('parked', 'held') ORDER BY cause, next_try_at)
+SELECT {_COLUMNS} FROM (SELECT * FROM ready WHERE state NOT IN ('parked', 'held') UNION ALL SELECT * FROM probes) AS due
 WHERE :ids IS NULL OR request_id = ANY(CAST(:ids AS text[]))
 ORDER BY position LIMIT :most
 """
@@ -95,13 +105,13 @@ def due(
 
 
 def to_do(connection: Connection, msp_id: MspId, most: int) -> list[OpenRequest]:
-    """Up to so many requests of the MSP that are still to be taken up, due or not, in the order in which they were made."""
+    """Up to so many requests of the MSP that were not posted yet, due or only shown, in the order in which they were made."""
     rows = connection.execute(
         text(
             f"""SELECT {_COLUMNS} FROM psa_writer.requests WHERE msp_id = :msp_id AND state = ANY(:states)
                 ORDER BY position LIMIT :most"""
         ),
-        {"msp_id": msp_id, "states": list(TO_DO), "most": most},
+        {"msp_id": msp_id, "states": [*TO_DO, "shadowed"], "most": most},
     )
     return [_request(row) for row in rows]
 
@@ -111,7 +121,7 @@ def count_to_do(connection: Connection, msp_id: MspId) -> int:
     return int(
         connection.scalar(
             text("SELECT count(*) FROM psa_writer.requests WHERE msp_id = :msp_id AND state = ANY(:states)"),
-            {"msp_id": msp_id, "states": list(TO_DO)},
+            {"msp_id": msp_id, "states": [*TO_DO, "shadowed"]},
         )
         or 0
     )
@@ -136,7 +146,7 @@ def open_for(
     rows = connection.execute(
         text(
             f"""SELECT {_COLUMNS} FROM psa_writer.requests WHERE msp_id = :msp_id AND connection_id = :connection_id
-                AND state NOT IN ('done', 'superseded') AND psa_product_id = ANY(:ids) ORDER BY position"""
+                AND state NOT IN ('done', 'superseded', 'refused', 'dropped') AND psa_product_id = ANY(:ids) ORDER BY position"""
         ),
         {"msp_id": msp_id, "connection_id": connection_id, "ids": list(product_ids)},
     )
@@ -150,10 +160,13 @@ def save(connection: Connection, msp_id: MspId, outcomes: Sequence[Became]) -> N
             text(
                 """UPDATE psa_writer.requests SET state = :state, attempt = :attempt, stream_version = :stream_version,
                    kind = :kind, cause = :cause, message = :message, told_at = :told_at, next_try_at = :next_try_at,
-                   contradictions = :contradictions, alone = :alone
+                   contradictions = :contradictions, alone = :alone, moves = :moves,
+                   told = CAST(:told AS jsonb),
+                   approvals = CASE WHEN :not_approved THEN '[]' ELSE approvals END,
+                   approved = CASE WHEN :not_approved THEN NULL ELSE approved END
                    WHERE msp_id = :msp_id AND request_id = :request_id"""
             ),
-            [{"msp_id": msp_id, **vars(outcome)} for outcome in outcomes],
+            [{"msp_id": msp_id, **vars(each), "told": _json(each.told)} for each in outcomes],
         )
 
 
@@ -185,7 +198,7 @@ def free_the_cause(
     """What was parked for one of these causes may go out now: a probe went through."""
     connection.execute(
         text(
-            """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now WHERE state = 'parked'
+            """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now WHERE state IN ('parked', 'held')
                AND msp_id = :msp_id AND connection_id = :connection_id AND cause = ANY(:causes)
                AND next_try_at IS NOT NULL"""
         ),
@@ -199,7 +212,7 @@ def put_off_the_cause(
     """What is parked for one of these causes waits with the probe that was just refused."""
     connection.execute(
         text(
-            """UPDATE psa_writer.requests SET next_try_at = :until WHERE state = 'parked' AND msp_id = :msp_id
+            """UPDATE psa_writer.requests SET next_try_at = :until WHERE state IN ('parked', 'held') AND msp_id = :msp_id
                AND connection_id = :connection_id AND cause = ANY(:causes) AND next_try_at < :until"""
         ),
         {"msp_id": msp_id, "connection_id": connection_id, "causes": sorted(causes), "until": until},
@@ -225,4 +238,13 @@ def _request(row: Row[Any]) -> OpenRequest:
         alone=row.alone,
         released=row.released,
         stream_version=row.stream_version,
+        effective=row.effective,
+        told=row.told,
+        approvals=row.approvals,
+        approved=None if row.approved is None else Approved(**row.approved),
+        operations=row.operations,
     )
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()

@@ -1,22 +1,21 @@
-"""(due requests, what the PSA shows) -> what each comes to: changes to post, nothing to do, or a hindrance."""
+"""(due requests, what the PSA shows) -> what each comes to: changes to post, nothing to do, a hindrance, or the brake's word."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date
 
 from sqlalchemy import Connection, text
 
 from domain.keys import PsaProductId
-from services.psa_writer import intents
+from services.psa_writer import braking, intents
 from services.psa_writer.as_read import AsRead
-from services.psa_writer.check_bounds import check_size, hour_is_full, units_moved
+from services.psa_writer.braking import Brake, Braked, Planned
 from services.psa_writer.check_ledger import check_ledger
 from services.psa_writer.decide_post import MoreRows, Plan, Target, decide_post
 from services.psa_writer.hindrance import Hindrance
 from services.psa_writer.open_requests import OpenRequest
-from services.psa_writer.policies_for import bounds, fed_by, post_policies
+from services.psa_writer.policies_for import fed_by, post_policies
 from services.psa_writer.preflight import preflight
-from services.psa_writer.psa.port import PsaProduct
 from services.psa_writer.psa.units_on import units_on
 from services.psa_writer.reading import Fresh, Window, read_fresh, widen
 from services.psa_writer.round import Round
@@ -25,17 +24,6 @@ from services.psa_writer.rows_kept import from_json
 #: A plan asks for more rows at most this often: for rows before today, for later unposted periods, for all later ones.
 _WIDENINGS = 4
 _OWN_POSTS = 10
-_HOUR = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A request, the product as it was read for it, and its plan."""
-
-    request: OpenRequest
-    product: PsaProduct
-    as_read: AsRead
-    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -46,12 +34,23 @@ class Hindered:
     hindrance: Hindrance
 
 
-def read_and_plan(round_: Round, requests: Sequence[OpenRequest]) -> tuple[list[Planned], list[Hindered]]:
+@dataclass(frozen=True)
+class Found:
+    """What requests come to. brake: what was known beside them."""
+
+    planned: Sequence[Planned]
+    hindered: Sequence[Hindered]
+    braked: Sequence[Braked]
+    brake: Brake
+
+
+def read_and_plan(round_: Round, requests: Sequence[OpenRequest]) -> Found:
     """What each request comes to, by a fresh read. PsaFailure when the read is not whole."""
     today = round_.today
     fresh = read_fresh(round_.psa, [r.psa_agreement_id for r in requests], [r.psa_product_id for r in requests], today)
     with round_.writer.engine.connect() as connection:
         known = _Known.load(round_, connection, requests, fresh)
+        brake = braking.load(connection, round_, requests, round_.decided)
     planned: list[Planned] = []
     hindered: list[Hindered] = []
     left = list(requests)
@@ -70,17 +69,17 @@ def read_and_plan(round_: Round, requests: Sequence[OpenRequest]) -> tuple[list[
             break
         fresh = widen(round_.psa, fresh, wanted)
     hindered += [Hindered(request, _UNREADABLE) for request in left]
-    return _within_the_hour(round_, planned, hindered, known.moved)
+    fine, braked = brake.of_round(planned)
+    return Found(fine, hindered, braked, brake)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What we know beside the PSA: dates that are taken, what we proved last, what moved in this hour."""
+    """What we know beside the PSA: dates that are taken, and what we proved last."""
 
     calibration: str
     taken: Mapping[PsaProductId, frozenset[date]]
     proved: Mapping[PsaProductId, "_Proved"]
-    moved: int
 
     @classmethod
     def load(cls, round_: Round, connection: Connection, requests: Sequence[OpenRequest], fresh: Fresh) -> "_Known":
@@ -91,7 +90,6 @@ class _Known:
             round_.calibration(connection),
             intents.taken_dates(connection, round_.msp_id, round_.connection_id, ids, since),
             _proved(connection, round_, ids),
-            intents.units_moved_since(connection, round_.msp_id, round_.now - _HOUR),
         )
 
 
@@ -116,19 +114,19 @@ def _plan(
     as_read = fresh.as_read(request.psa_product_id, known.calibration, taken)  # type: ignore[arg-type]
     if stands is not None or product is None or as_read is None:
         return stands or _UNREADABLE
+    if request.effective != "as_planned":
+        policies = replace(policies, **_NEXT_PERIOD)
     plan = decide_post(as_read, today, Target(request.wish.target_units, cost, price), policies)
     if not isinstance(plan, Plan):
         return plan
-    moves = any(change.unit_change for change in plan.changes)
-    if moves and not request.released:
-        held = _lost(as_read, known.proved.get(request.psa_product_id), today) or check_size(
-            plan, request.wish.target_units, bounds(round_.decided, fed_by(request.wish))
-        )
-        if held is not None:
-            return held
+    if any(change.unit_change for change in plan.changes) and not request.released:
+        lost = _lost(as_read, known.proved.get(request.psa_product_id), today)
+        if lost is not None:
+            return lost
     return Planned(request, product, as_read, plan)
 
 
+_NEXT_PERIOD = {"increase_effective": "next_period", "decrease_effective": "next_period"}
 _UNREADABLE = Hindrance(
     "product_unreadable", "The product could not be read.", "Look at the product in the PSA, then retry."
 )
@@ -159,20 +157,3 @@ def _proved(connection: Connection, round_: Round, product_ids: Sequence[PsaProd
     ):
         found.setdefault(product_id, (rows, []))[1].append((day, change))
     return {product_id: _Proved(rows, posts) for product_id, (rows, posts) in found.items()}
-
-
-def _within_the_hour(
-    round_: Round, planned: list[Planned], hindered: list[Hindered], moved: int
-) -> tuple[list[Planned], list[Hindered]]:
-    """Lets out, in order, what still fits into the MSP's units of an hour."""
-    fine: list[Planned] = []
-    limits = bounds(round_.decided, ())
-    for each in planned:
-        more = units_moved(each.plan)
-        full = hour_is_full(moved, more, limits) if more and not each.request.released else None
-        if full is not None:
-            hindered.append(Hindered(each.request, full))
-            continue
-        moved += more
-        fine.append(each)
-    return fine, hindered

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from domain.events import AdjustmentRequested
 from domain.keys import CompanyId, ResourceId
 from domain.policies import Policies
-from services.psa_writer.check_bounds import Bounds
 from services.psa_writer.decide_post import PostPolicies
 
 FedBy = Sequence[tuple[CompanyId, ResourceId]]
@@ -19,7 +18,6 @@ _MOST_CAREFUL = {
     "posted_period": ("refuse", "next_unposted"),
     "unit_cost": ("report", "post"),
 }
-_LIMITS = ("largest_change_units", "largest_change_percent", "largest_change_per_hour")
 
 
 def fed_by(wish: AdjustmentRequested) -> FedBy:
@@ -34,9 +32,3 @@ def post_policies(policies: Policies, resources: Iterable[tuple[CompanyId, Resou
     return PostPolicies(
         **{name: min(policies.of_all(name, own), key=order.index) for name, order in _MOST_CAREFUL.items()}
     )
-
-
-def bounds(policies: Policies, resources: Iterable[tuple[CompanyId, ResourceId]]) -> Bounds:
-    """The bounds: of each the smallest."""
-    own = list(resources)
-    return Bounds(**{name: min(map(int, policies.of_all(name, own))) for name in _LIMITS})

@@ -15,22 +15,25 @@ Whoever finds its fence moved writes nothing more: the new holder reads what bec
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from domain.events import Evidence
 from domain.keys import ConnectionId, MspId
 from plumbing import setup
 from plumbing.budget import BudgetSpent
 from plumbing.pausing import pause_of
 from services.psa_writer import open_requests, standing, tell
+from services.psa_writer.braking import Brake, Braked, Planned, evidence_of, next_look
 from services.psa_writer.carrying import Carrier
+from services.psa_writer.check_brake import Held, Shadow, units_moved
 from services.psa_writer.choose_pause import LONGEST_SECONDS
 from services.psa_writer.failing import as_failure, fail
 from services.psa_writer.leases import POSTS, Lease, lease, renew
 from services.psa_writer.open_requests import OpenRequest
-from services.psa_writer.planning import Hindered, Planned, read_and_plan
+from services.psa_writer.planning import Found, Hindered, read_and_plan
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.resolving import resolve
 from services.psa_writer.round import Round
@@ -147,30 +150,69 @@ def _post(round_: Round, requests: list[OpenRequest], held: Lease) -> bool:
     if not requests:
         return False
     try:
-        planned, hindered = read_and_plan(round_, requests)
+        found = read_and_plan(round_, requests)
     except (PsaFailure, BudgetSpent) as failure:
         fail(round_, requests, as_failure(failure, round_.now))
         return True
-    log.info("units read", extra={"step": "read", "requests": len(requests), "hindered": len(hindered)})
-    to_post = [each for each in planned if each.plan.changes]
-    equal = [each for each in planned if not each.plan.changes]
-    _settle_unposted(round_, equal, hindered, held, well=not to_post)
-    return _send_all(round_, to_post, held) or bool(equal or hindered)
+    counted = {"requests": len(requests), "hindered": len(found.hindered), "braked": len(found.braked)}
+    log.info("units read", extra={"step": "read", **counted})
+    to_post = [each for each in found.planned if each.plan.changes]
+    _settle_unposted(round_, found, held, well=not to_post)
+    settled = len(to_post) < len(found.planned) or found.hindered or found.braked
+    return _send_all(round_, to_post, held) or bool(settled)
 
 
-def _settle_unposted(
-    round_: Round, equal: Sequence[Planned], hindered: Sequence[Hindered], held: Lease, *, well: bool
-) -> None:
-    """Tells what needs no post, and what may not be posted. well: reading was all that this round had to try."""
+def _settle_unposted(round_: Round, found: Found, held: Lease, *, well: bool) -> None:
+    """Tells what needs no post, what may not be posted and what the brake holds. well: reading was all that this round had to
+    try."""
+    equal = [each for each in found.planned if not each.plan.changes]
     with round_.writer.engine.begin() as connection:
-        requests = [*(each.request for each in equal), *(each.request for each in hindered)]
+        about = [*equal, *(each.planned for each in found.braked)]
+        requests = [*(each.request for each in about), *(each.request for each in found.hindered)]
         kept = renew(connection, held, [r.psa_agreement_id for r in requests], round_.writer.lease, round_.writer.clock)
         if well:
             standing.set_well(connection, round_.msp_id, round_.connection_id, posted=False)
         done = [_found_equal(round_, each) for each in equal if each.request.psa_agreement_id in kept]
-        parked = [_park(round_, each) for each in hindered if each.request.psa_agreement_id in kept]
+        parked = [_park(round_, each) for each in found.hindered if each.request.psa_agreement_id in kept]
+        parked += _brake(
+            connection,
+            round_,
+            found.brake,
+            [each for each in found.braked if each.planned.request.psa_agreement_id in kept],
+        )
         _free_and_put_off(connection, round_, equal, parked)
         append(connection, round_.msp_id, settle(connection, round_.msp_id, done + parked, round_.now), round_.now)
+
+
+def _brake(connection: Connection, round_: Round, brake: Brake, braked: Sequence[Braked]) -> list[Settlement]:
+    """What the brake holds and what is only shown. A request that a person decided on meanwhile is left as it is."""
+    ids = [each.planned.request.request_id for each in braked]
+    known = open_requests.locked(connection, round_.msp_id, ids)
+    ours = [each for each in braked if _is_undecided(each.planned.request, known)]
+    evidence = evidence_of(connection, round_, brake, [each for each in ours if isinstance(each.why, Held)])
+    return [_braked(round_, each, evidence.get(each.planned.request.request_id, ())) for each in ours]
+
+
+def _is_undecided(request: OpenRequest, known: Mapping[str, OpenRequest]) -> bool:
+    now = known[request.request_id]
+    return (now.state, now.effective, now.approved) == (request.state, request.effective, request.approved)
+
+
+def _braked(round_: Round, braked: Braked, evidence: Sequence[Evidence]) -> Settlement:
+    each, why = braked.planned, braked.why
+    request_id, about = each.request.request_id, (each.plan, each.product, each.as_read)
+    if isinstance(why, Shadow):
+        event = tell.shadowed(each.request.wish, *about)
+        return Settlement(request_id=request_id, state="shadowed", events=(event,), cause="shadow")
+    return Settlement(
+        request_id=request_id,
+        state="held",
+        events=(tell.held(each.request.wish, why, *about, evidence),),
+        # Those that wait for the same day or hour share a probe.
+        cause=f"{why.rule}/{why.until or ''}",
+        next_try_at=next_look(round_, why, timedelta(seconds=LONGEST_SECONDS)),
+        moves=units_moved(each.plan),
+    )
 
 
 def _free_and_put_off(
@@ -191,20 +233,19 @@ def _found_equal(round_: Round, each: Planned) -> Settlement:
 
 
 #: Hindrances that only a person lifts; all others are looked at again by themselves.
-_FOR_A_PERSON = {"large_change": "large_change", "posts_lost": "contradiction", "post_doubled": "contradiction"}
+_FOR_A_PERSON = ("posts_lost", "post_doubled")
 
 
 def _park(round_: Round, hindered: Hindered) -> Settlement:
     request, hindrance = hindered.request, hindered.hindrance
-    kind = _FOR_A_PERSON.get(hindrance.code) or ("large_change" if hindrance.code == "hour_full" else "preflight")
-    own = "" if hindrance.code == "hour_full" else f": {request.psa_product_id}"
-    event = tell.parked(request.wish, kind, hindrance.message, hindrance.fix, request.attempt + 1)
     by_itself = hindrance.code not in _FOR_A_PERSON
+    kind = "preflight" if by_itself else "contradiction"
+    event = tell.parked(request.wish, kind, hindrance.message, hindrance.fix, request.attempt + 1)
     return Settlement(
         request_id=request.request_id,
         state="parked",
         events=(event,),
-        cause=f"{hindrance.code}{own}",
+        cause=f"{hindrance.code}: {request.psa_product_id}",
         next_try_at=round_.now + timedelta(seconds=LONGEST_SECONDS) if by_itself else None,
         tried=True,
     )

@@ -11,11 +11,11 @@ from plumbing import setup
 from plumbing.budget import BudgetSpent
 from services.psa_writer import intents
 from services.psa_writer.as_read import AsRead, Calibration
-from services.psa_writer.check_bounds import Bounds, check_size
+from services.psa_writer.check_brake import Facts, Held, Limits, check_brake, limits_of
 from services.psa_writer.decide_post import Change, MoreRows, Plan, PostPolicies, Target, decide_post
 from services.psa_writer.failing import as_failure
 from services.psa_writer.hindrance import Hindrance
-from services.psa_writer.policies_for import bounds, post_policies
+from services.psa_writer.policies_for import post_policies
 from services.psa_writer.preflight import preflight
 from services.psa_writer.prorate import prorate
 from services.psa_writer.psa.port import Psa, PsaFailure, PsaProduct
@@ -53,7 +53,7 @@ def _of_connection(
         taken = intents.taken_dates(connection, msp_id, connection_id, ids, today)
     opened = writer.open_psa(outside)
     try:
-        desk = _Preview(opened.psa, today, post_policies(decided, ()), bounds(decided, ()), calibration, taken)
+        desk = _Preview(opened.psa, today, post_policies(decided, ()), limits_of(decided, ()), calibration, taken)
         return desk.rows(ids, [int(wish["target_units"]) for wish in wishes])
     except (PsaFailure, BudgetSpent) as failure:
         failed = as_failure(failure, writer.clock.now())
@@ -70,11 +70,11 @@ class _Preview:
         psa: Psa,
         today: date,
         policies: PostPolicies,
-        bounds: Bounds,
+        limits: Limits,
         calibration: Calibration,
         taken: Mapping[PsaProductId, frozenset[date]],
     ) -> None:
-        self._psa, self._today, self._policies, self._bounds = psa, today, policies, bounds
+        self._psa, self._today, self._policies, self._limits = psa, today, policies, limits
         self._calibration, self._taken = calibration, taken
 
     def rows(self, ids: Sequence[PsaProductId], targets: Sequence[int]) -> list[dict[str, Any]]:
@@ -109,7 +109,9 @@ class _Preview:
         product, as_read = fresh.products[product_id], fresh.as_read(product_id, self._calibration, frozenset())
         assert as_read is not None  # noqa: S101 a plan was made from it
         changes = [_change(change, product, as_read) for change in found.changes]
-        return _row(wish, check_size(found, units, self._bounds), changes, found.units_now)
+        said = check_brake(found, units, self._limits, Facts())
+        held = Hindrance("held", said.message, "It is posted when it is approved.") if isinstance(said, Held) else None
+        return _row(wish, held, changes, found.units_now)
 
 
 def _row(

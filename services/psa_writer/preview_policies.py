@@ -12,11 +12,12 @@ from domain.policies import Policies
 from plumbing import setup
 from plumbing.budget import BudgetSpent
 from services.psa_writer import open_requests, standing
-from services.psa_writer.by_hand import HELD
+from services.psa_writer.braking import Braked, Planned
+from services.psa_writer.check_brake import Shadow
 from services.psa_writer.failing import as_failure
 from services.psa_writer.leases import Lease
 from services.psa_writer.open_requests import OpenRequest
-from services.psa_writer.planning import Hindered, Planned, read_and_plan
+from services.psa_writer.planning import Hindered, read_and_plan
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.round import Round
 from services.psa_writer.writer import Writer
@@ -24,7 +25,7 @@ from services.psa_writer.writer import Writer
 #: So many requests are looked at: a preview ends in time, and many more would wait for the same few reasons.
 MOST_REQUESTS = 5_000
 #: Hindrances that hold for a person's word; all others stand against a post whatever the policies are.
-_HOLDS = ("large_change", "hour_full", "posts_lost", "post_doubled")
+_HOLDS = ("posts_lost", "post_doubled")
 
 What = Literal["posted", "held", "shadowed", "equal", "hindered"]
 
@@ -57,7 +58,7 @@ def preview_policies(writer: Writer, msp_id: MspId, rows: Iterable[Mapping[str, 
         for connection_id in sorted(own)
         for verdict in _judged(writer, msp_id, connection_id, own[connection_id], decided)
     ]
-    held_now = sum(request.state == "parked" and request.kind in HELD for request in requests)
+    held_now = sum(request.state == "held" for request in requests)
     return sum_up(verdicts) | {"held_now": held_now, "left_out": total - len(requests)}
 
 
@@ -98,17 +99,20 @@ def _judged(
     except KeyError:
         return [_hindered("connection_gone", "The PSA connection is not there any more.")] * len(requests)
     try:
-        planned, hindered = read_and_plan(round_, requests)
+        found = read_and_plan(round_, requests)
     except (PsaFailure, BudgetSpent) as failure:
         failed = as_failure(failure, writer.clock.now())
         return [_hindered(failed.kind, failed.message)] * len(requests)
     finally:
         round_.opened.close()
-    return [*map(verdict_of, planned), *map(verdict_of, hindered)]
+    return [*map(verdict_of, found.planned), *map(verdict_of, found.braked), *map(verdict_of, found.hindered)]
 
 
-def verdict_of(found: Planned | Hindered) -> Verdict:
+def verdict_of(found: Planned | Braked | Hindered) -> Verdict:
     """What planning one request came to, as a verdict."""
+    if isinstance(found, Braked):
+        why = found.why
+        return Verdict("shadowed") if isinstance(why, Shadow) else Verdict("held", why.rule, why.message)
     if isinstance(found, Hindered):
         code, message = found.hindrance.code, found.hindrance.message
         return Verdict("held", code, message) if code in _HOLDS else _hindered(code, message)

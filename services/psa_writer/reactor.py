@@ -11,6 +11,7 @@ from domain.envelope import Envelope
 from domain.events import (
     AdjustmentRequested,
     AdjustmentSuperseded,
+    CloseReopened,
     ConnectionSaved,
     PolicyChanged,
     PostingResumed,
@@ -37,6 +38,7 @@ TYPES = tuple(
         ConnectionSaved,
         PostingResumed,
         PolicyChanged,
+        CloseReopened,
     )
 )
 POSTS, CATALOGUE = "psa_writer.posts", "psa_writer.catalogue"
@@ -52,10 +54,9 @@ def reactor(clock: Clock) -> Reactor:
         saved = _saved_connections(envelopes)
         _look_at_once(connection, msp_id, saved, now)
         wanted = {e.event.psa_connection_id for e in envelopes if isinstance(e.event, AdjustmentRequested)}
-        decided = any(isinstance(e.event, PolicyChanged) for e in envelopes)
-        if decided:
+        if _is_judged_anew(envelopes):
             _judge_anew(connection, msp_id, now)
-        resumed = _connections_of(connection, msp_id) if decided or _is_resumed(envelopes) else set()
+        resumed = _connections_of(connection, msp_id) if _is_resumed(envelopes) else set()
         put_work(connection, POSTS, msp_id, sorted(wanted | saved | resumed), now, envelopes[-1].correlation_id)
         put_work(connection, CATALOGUE, msp_id, sorted(saved), now, envelopes[-1].correlation_id)
 
@@ -79,7 +80,7 @@ def put_work(
 
 def _keep_relations(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
     """What each relation of the slice ends as."""
-    last = {e.event.relation_id: e.event for e in envelopes if isinstance(e.event, RelationSet | RelationCleared)}
+    last = {e.event.relation_id: e for e in envelopes if isinstance(e.event, RelationSet | RelationCleared)}
     if last:
         _set_and_clear(connection, msp_id, last)
     events = [e.event for e in envelopes if isinstance(e.event, RelationFrozen | RelationUnfrozen)]
@@ -90,10 +91,10 @@ def _keep_relations(connection: Connection, msp_id: MspId, envelopes: list[Envel
         connection.execute(update(tables.relations).where(mine).values(frozen=each))
 
 
-def _set_and_clear(connection: Connection, msp_id: MspId, last: Mapping[str, RelationSet | RelationCleared]) -> None:
+def _set_and_clear(connection: Connection, msp_id: MspId, last: Mapping[str, Envelope]) -> None:
     mine = (tables.relations.c.msp_id == msp_id) & tables.relations.c.relation_id.in_(list(last))
     connection.execute(delete(tables.relations).where(mine))
-    live = [event for event in last.values() if isinstance(event, RelationSet)]
+    live = [(each.event, each.actor) for each in last.values() if isinstance(each.event, RelationSet)]
     if live:
         connection.execute(
             insert(tables.relations),
@@ -104,8 +105,9 @@ def _set_and_clear(connection: Connection, msp_id: MspId, last: Mapping[str, Rel
                     "connection_id": event.psa_connection_id,
                     "psa_product_id": event.psa_product_id,
                     "frozen": False,
+                    "set_by": actor,
                 }
-                for event in live
+                for event, actor in live
             ],
         )
 
@@ -137,6 +139,7 @@ def _keep_requests(connection: Connection, msp_id: MspId, envelopes: list[Envelo
             "wish": encode(event),
             "state": "planned" if event.request_id in newest else "superseded",
             "next_try_at": now,
+            "asked_at": envelope.occurred_at,
         }
         for envelope, event in asked
     ]
@@ -157,19 +160,24 @@ def _saved_connections(envelopes: list[Envelope]) -> set[ConnectionId]:
     return {event.connection_id for event in saved if event.kind == "autotask"}
 
 
+def _is_resumed(envelopes: list[Envelope]) -> bool:
+    return any(isinstance(e.event, PostingResumed | PolicyChanged | CloseReopened) for e in envelopes)
+
+
+def _is_judged_anew(envelopes: list[Envelope]) -> bool:
+    return any(isinstance(e.event, PolicyChanged | CloseReopened) for e in envelopes)
+
+
 def _judge_anew(connection: Connection, msp_id: MspId, now: datetime) -> None:
-    """What waits for a bound or a billing period may not have to under other policies; what contradicts our own posts has to."""
+    """What the brake holds, what is only shown and what waits for a billing period is planned anew: it may go out now, or wait
+    for another reason. What stays as it was is not told again, and keeps its approvals."""
     connection.execute(
         text(
             """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now
-               WHERE msp_id = :m AND state = 'parked' AND kind IN ('large_change', 'preflight')"""
+               WHERE msp_id = :m AND (state IN ('held', 'shadowed') OR state = 'parked' AND kind = 'preflight')"""
         ),
         {"m": msp_id, "now": now},
     )
-
-
-def _is_resumed(envelopes: list[Envelope]) -> bool:
-    return any(isinstance(e.event, PostingResumed) for e in envelopes)
 
 
 def _connections_of(connection: Connection, msp_id: MspId) -> set[ConnectionId]:

@@ -21,7 +21,7 @@ _DUE_POSTS = f"""
 WITH wanting AS (
     SELECT * FROM (
         SELECT DISTINCT msp_id, connection_id FROM psa_writer.requests
-        WHERE state IN ('planned', 'waiting', 'parked') AND next_try_at <= :now
+        WHERE state IN ('planned', 'waiting', 'parked', 'held') AND next_try_at <= :now
     ) c WHERE NOT {IS_PAUSED}
     UNION SELECT msp_id, connection_id FROM psa_writer.intents WHERE state = 'sent'
 )

@@ -10,17 +10,19 @@ from uuid import uuid4
 from sqlalchemy import Connection, text
 
 from domain.money import Money
-from plumbing import event_log
+from plumbing import event_log, setup
 from plumbing.budget import BudgetSpent
 from plumbing.catch_up import catch_up
 from plumbing.pausing import may_post
 from services.psa_writer import intents, leases, open_requests, standing, tell
+from services.psa_writer.braking import Planned, free_to_go
+from services.psa_writer.check_brake import limits_of
 from services.psa_writer.choose_pause import FIRST_SECONDS
 from services.psa_writer.failing import as_failure, failed
 from services.psa_writer.intents import Intent
 from services.psa_writer.leases import POSTS, Lease
 from services.psa_writer.open_requests import TO_DO, OpenRequest
-from services.psa_writer.planning import Planned
+from services.psa_writer.policies_for import fed_by
 from services.psa_writer.prorate import prorate
 from services.psa_writer.psa.port import Outcome, PsaFailure, Unknown
 from services.psa_writer.reactor import reactor
@@ -37,8 +39,9 @@ _UNKNOWN_FIX = (
 
 def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]:
     """The intents of the plans, committed as sent: those whose lease is still ours, whose request is still open, and whose
-    product still has a relation and no frozen one when the log is read to its end. What has none is never posted. None while
-    posts are paused: what is marked before a pause is told has left, what is not stays."""
+    product still has a relation and no frozen one when the log is read to its end, and of which the brake still says nothing.
+    What has none is never posted. None while posts are paused: what is marked before a pause is told has left, what is not
+    stays."""
     if not _caught_up(round_):
         log.error("the log cannot be read to its end: nothing is posted", extra={"msp_id": round_.msp_id})
         return []
@@ -47,6 +50,7 @@ def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]
             return []
         kept = _keep_leases(connection, round_, held, [each.request.psa_agreement_id for each in planned])
         open_ = _still_open(connection, round_, [each.request for each in planned], TO_DO)
+        open_ &= _let_by_the_brake(connection, round_, [each for each in planned if each.request.request_id in open_])
         in_flight = intents.products_in_flight(connection, round_.msp_id, round_.connection_id)
         fine = [
             each
@@ -66,7 +70,7 @@ def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]
 
 def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Intent]:
     """The same intents as a new batch, under the same conditions as at first. Those that must not go out any more are closed;
-    while posts are paused all are, and their requests planned anew when they go on."""
+    while posts are paused, or in shadow mode, all are, and their requests planned anew when they go on."""
     if not rest or not _caught_up(round_):
         return []
     with round_.writer.engine.begin() as connection:
@@ -82,11 +86,14 @@ def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Inten
             left = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in dropped])
             waiting = [i for i, request in left.items() if request.state in ("sending", "unknown")]
             open_requests.plan_anew(connection, round_.msp_id, waiting, round_.now)
+        stopped = open_ & _are_shadowed(connection, round_, known.values()) if may else open_
+        back = [intent for intent in ours if intent.request_id in stopped]
+        if back:
+            intents.close(connection, round_.msp_id, back, "not_applied", round_.now, "posts were stopped")
+            open_requests.plan_anew(connection, round_.msp_id, stopped, round_.now)
+        open_ -= stopped
         going = [intent for intent in ours if intent.request_id in open_]
-        if not may:
-            intents.close(connection, round_.msp_id, going, "not_applied", round_.now, "posts were paused")
-            open_requests.plan_anew(connection, round_.msp_id, open_, round_.now)
-        if not going or not may:
+        if not going:
             return []
         fences = dict(held.fences)
         again = intents.send_again(connection, round_.msp_id, going, round_.now, fences)
@@ -211,6 +218,17 @@ def _still_open(
     if cleared:
         open_requests.set_state(connection, round_.msp_id, cleared, "superseded")
     return {request_id for request_id in open_ - cleared if not linked[known[request_id].psa_product_id]}
+
+
+def _let_by_the_brake(connection: Connection, round_: Round, planned: Sequence[Planned]) -> set[str]:
+    known = open_requests.locked(connection, round_.msp_id, [each.request.request_id for each in planned])
+    return free_to_go(connection, round_, planned, known, setup.policies(connection, round_.msp_id))
+
+
+def _are_shadowed(connection: Connection, round_: Round, known: Iterable[OpenRequest]) -> set[str]:
+    """The requests whose product may no longer be posted at all."""
+    decided = setup.policies(connection, round_.msp_id)
+    return {each.request_id for each in known if limits_of(decided, fed_by(each.wish)).mode == "shadow"}
 
 
 def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> list[Intent]:

@@ -22,7 +22,7 @@ from plumbing.resealing import OpensSecrets
 from plumbing.settings import OutsideSettings, setting
 from plumbing.setup import UNSAVED
 from plumbing.sweeping import sweeping
-from services.psa_writer import by_hand
+from services.psa_writer import by_hand, deciding
 from services.psa_writer.catalogue import read_catalogue
 from services.psa_writer.outside import TEST_SECONDS, opener
 from services.psa_writer.posting import post_due
@@ -98,8 +98,30 @@ class Service(OpensSecrets):
 
     @rpc
     def release(self, msp_id: str, request_ids: list[str], actor: str) -> dict[str, Any]:
-        """The same shape: adjustments let out although a bound or a contradiction held them."""
+        """The same shape: adjustments let out although a contradiction parked them."""
         return by_hand.release(writer_of(self.house), MspId(msp_id), request_ids, actor)
+
+    @rpc
+    def approve(
+        self, msp_id: str, items: list[dict[str, Any]], effective: str, comment: str, operation_id: str, actor: str
+    ) -> dict[str, Any]:
+        """The same shape: held adjustments {"request_id", "target_units", "units_before"} approved as they were seen."""
+        return deciding.approve(writer_of(self.house), MspId(msp_id), items, effective, comment, operation_id, actor)
+
+    @rpc
+    def refuse(self, msp_id: str, request_ids: list[str], reason: str, operation_id: str, actor: str) -> dict[str, Any]:
+        """The same shape: held adjustments that stay unposted."""
+        return deciding.refuse(writer_of(self.house), MspId(msp_id), request_ids, reason, operation_id, actor)
+
+    @rpc
+    def move(self, msp_id: str, request_ids: list[str], operation_id: str, actor: str) -> dict[str, Any]:
+        """The same shape: waiting adjustments planned anew from the next billing period on."""
+        return deciding.move(writer_of(self.house), MspId(msp_id), request_ids, operation_id, actor)
+
+    @rpc
+    def drop(self, msp_id: str, request_ids: list[str], reason: str, operation_id: str, actor: str) -> dict[str, Any]:
+        """The same shape: adjustments that did not go out, given up."""
+        return deciding.drop(writer_of(self.house), MspId(msp_id), request_ids, reason, operation_id, actor)
 
     @rpc
     def preview(self, msp_id: str, wishes: list[dict[str, Any]]) -> dict[str, Any]:

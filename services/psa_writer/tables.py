@@ -64,10 +64,14 @@ relations = Table(
     Column("connection_id", Text, nullable=False),
     Column("psa_product_id", Text, nullable=False),
     Column("frozen", Boolean, nullable=False),
+    Column("set_by", Text, nullable=False, server_default=""),
 )
 
 # wish: the AdjustmentRequested as it stands in the log at `position`. alone: sent one a call after a contradiction.
-# released: a person let it out. cause: requests that fail for the same cause share a probe.
+# released: a person let it out. cause: requests that fail for the same cause share a probe. effective: as_planned or
+# next_period. moves: units that what is held would move, without sign. told: the AdjustmentHeld or AdjustmentShadowed told
+# last, with its type. approvals: [{by, at, effective, comment}] of what is held; approved: see check_brake.Approved.
+# operations: wishes of people that were done.
 requests = Table(
     "requests",
     METADATA,
@@ -90,6 +94,13 @@ requests = Table(
     Column("alone", Boolean, nullable=False, server_default="false"),
     Column("released", Boolean, nullable=False, server_default="false"),
     Column("stream_version", BigInteger, nullable=False, server_default="0"),
+    _moment("asked_at", required=True),
+    Column("effective", Text, nullable=False, server_default="as_planned"),
+    Column("moves", Integer, nullable=False, server_default="0"),
+    Column("told", JSONB),
+    Column("approvals", JSONB, nullable=False, server_default="[]"),
+    Column("approved", JSONB),
+    Column("operations", JSONB, nullable=False, server_default="[]"),
 )
 
 # One row an adjustment, written before it is sent. rows_read: the units rows before it, of read_since..read_until;

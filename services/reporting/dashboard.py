@@ -24,7 +24,7 @@ DRIFTING = ("edited_by_hand", "both", "probable_double_post")
 Filter = Mapping[str, Mapping[str, Any]]
 Psa = Sequence[str] | None
 _ALL: Filter = {}
-_TRIED_AGAIN: Filter = {"state": {"in": ["open"]}}
+_STUCK: Filter = {"state": {"in": ["open", "parked"]}}
 
 
 def unlinked(connection: Connection, msp_id: MspId) -> dict[str, Any]:
@@ -33,14 +33,14 @@ def unlinked(connection: Connection, msp_id: MspId) -> dict[str, Any]:
 
 
 def held(connection: Connection, msp_id: MspId, psa: Psa) -> dict[str, Any]:
-    """{rows, unit_change}: adjustments that wait for a person."""
+    """{rows, unit_change}: adjustments that wait to be approved."""
     return _totals(connection, "held_adjustments", msp_id, _of(psa))
 
 
 def failed(connection: Connection, msp_id: MspId, psa: Psa) -> dict[str, Any]:
-    """{rows, oldest_at, top_kind}: what failed and is tried again by itself; both are null when nothing did. Of one PSA, polls
-    of ODIN are left out."""
-    wanted = {**_TRIED_AGAIN, **_of(psa)}
+    """{rows, oldest_at, top_kind}: what failed and is tried again by itself or waits for a person; both are null when nothing
+    did. Of one PSA, polls of ODIN are left out."""
+    wanted = {**_STUCK, **_of(psa)}
     oldest = Question(wanted, order=[Order("first_failed_at")], first=1, wanted=frozenset({"total_count"}))
     page = read_page(connection, REPORTS["failures"], msp_id, oldest)
     kinds = read_groups(connection, REPORTS["failures"], msp_id, Grouping("kind", wanted, first=1))

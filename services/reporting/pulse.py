@@ -8,11 +8,12 @@ from sqlalchemy import Connection, text
 
 from domain.events import PostingPaused
 from domain.keys import MspId
+from domain.policies import POLICIES
 from plumbing.pausing import STREAM
 
 
 class Phase(StrEnum):
-    """What the house does. Of several that hold at once the first of these, but for SHADOW, is told."""
+    """What the house does. Of several that hold at once the first of these is told, and SHADOW in place of IDLE."""
 
     PAUSED = "paused"
     FAILING = "failing"
@@ -30,7 +31,8 @@ WITH msp AS (
 )
 SELECT msp.head, msp.time_zone,
     (SELECT recorded_at FROM log.events e WHERE e.msp_id = msp.msp_id AND e.position = msp.head) AS recorded_at,
-    c.consumers, f.held, f.failed, p.polling, p.done, p.chosen, p.next_poll_at, l.last_poll, s.psa_read_at, w.paused,
+    c.consumers, b.held, f.failed, b.shadowed, b.mode,
+    p.polling, p.done, p.chosen, p.next_poll_at, l.last_poll, s.psa_read_at, w.paused,
     least(f.failing_since, c.stopped_at) AS failing_since,
     (SELECT count(*) FROM reporting.requests r WHERE r.msp_id = msp.msp_id AND r.state = 'open'
         AND r.generation = (SELECT reporting.living_generation('adjustments', :msp_id))) AS open
@@ -42,13 +44,19 @@ CROSS JOIN LATERAL (
     FROM reporting.positions p WHERE p.msp_id = msp.msp_id AND position('@' IN p.consumer) = 0
 ) c
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE f.state = 'parked' AND f.subject = 'adjustment') AS held,
-        count(*) FILTER (WHERE f.state = 'open') AS failed,
+    SELECT count(*) FILTER (WHERE f.state IN ('open', 'parked')) AS failed,
         min(f.first_failed_at) FILTER (WHERE f.kind IN ('unreachable', 'unauthorised')
             OR (f.request_id IS NULL AND f.psa_product_id IS NULL)) AS failing_since
     FROM reporting.failures f WHERE f.msp_id = msp.msp_id AND f.state <> 'closed' AND f.attempts > 0
         AND f.generation = (SELECT reporting.living_generation('failures', :msp_id))
 ) f
+CROSS JOIN LATERAL (
+    SELECT (SELECT count(*) FROM reporting.held_requests h WHERE h.msp_id = msp.msp_id AND h.state = 'held'
+            AND h.generation = (SELECT reporting.living_generation('held', :msp_id))) AS held,
+        (SELECT count(*) FROM reporting.shadowed_requests h WHERE h.msp_id = msp.msp_id AND h.state = 'would_post'
+            AND h.generation = (SELECT reporting.living_generation('held', :msp_id))) AS shadowed,
+        (SELECT value FROM setup.policies o WHERE o.msp_id = msp.msp_id AND o.policy = 'mode') AS mode
+) b
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE v.held_until > :now) AS polling,
         sum(v.reads_done) FILTER (WHERE v.held_until > :now)::int AS done,
@@ -86,7 +94,7 @@ LEFT JOIN LATERAL (
 
 def pulse(connection: Connection, msp_id: MspId, now: datetime) -> dict[str, Any] | None:
     """{phase, done, of, head, recorded_at, time_zone, consumers, next_poll_at, last_poll, psa_read_at, open, held, failed,
-    failing_since, paused}; None: no such MSP. Counts are whole numbers; moments inside last_poll, paused and consumers are
+    failing_since, paused, mode}; None: no such MSP. Counts are whole numbers; moments inside last_poll, paused and consumers are
     texts."""
     found = connection.execute(
         text(_PULSE), {"msp_id": msp_id, "now": now, "pausing": PostingPaused.type, "posting": STREAM}
@@ -94,10 +102,15 @@ def pulse(connection: Connection, msp_id: MspId, now: datetime) -> dict[str, Any
     if found is None:
         return None
     beat = dict(found._mapping)
-    polling, done, chosen = (beat.pop(name) for name in ("polling", "done", "chosen"))
-    # What is neither held nor tried again after a failure is on its way.
-    under_way = max(0, beat["open"] - beat["held"] - beat["failed"])
+    polling, done, chosen, shadowed, mode = (
+        beat.pop(name) for name in ("polling", "done", "chosen", "shadowed", "mode")
+    )
+    # What is neither held, nor only shown, nor tried again after a failure is on its way.
+    under_way = max(0, beat["open"] - beat["held"] - beat["failed"] - shadowed)
     phase = _phase(beat, polling, under_way)
+    if phase is Phase.IDLE and mode == "shadow":
+        phase = Phase.SHADOW
+    beat["mode"] = mode or POLICIES["mode"].default
     told = {Phase.SYNCING: (done, chosen), Phase.POSTING: (None, under_way)}
     done, of = told.get(phase, (None, None))
     return {"phase": phase.value, "done": done, "of": of, **beat}

@@ -71,6 +71,7 @@ __all__ = [
     "feeds",
     "find",
     "has_side",
+    "held_of",
     "leak_trend",
     "mark_read",
     "newest_of_types",
@@ -117,6 +118,11 @@ def question_of(connection: Connection, msp_id: MspId, question_id: str) -> dict
         {"msp_id": msp_id, "question_id": question_id},
     ).first()
     return dict(row._mapping) if row else None
+
+
+def held_of(connection: Connection, msp_id: MspId) -> list[dict[str, Any]]:
+    """What the brake holds for the MSP, the oldest first."""
+    return _all(connection, msp_id, "held_adjustments", {})
 
 
 def _all(

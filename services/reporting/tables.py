@@ -206,6 +206,33 @@ requests = _read_model(
     *(_moment(name) for name in ("posted_at", "found_equal_at", "superseded_at")),
     *_optional("superseded_by"),
     *_money("target_unit_price"),
+    *(_moment(name) for name in ("refused_at", "dropped_at")),
+)
+held_requests = _read_model(
+    "held_requests",
+    ("request_id",),
+    *_texts("request_id", *ODIN_NAMES, *PSA_NAMES, "rule", "rule_text", "severity"),
+    *(_whole(name) for name in ("units_before", "target_units")),
+    Column("effective_date", Date, nullable=False),
+    *_money("money_now", "price_per_month"),
+    *_optional("evidence_for", "evidence_against"),
+    _whole("approvals"),
+    *_optional("approved_by"),
+    _whole("people_needed"),
+    _moment("held_since", required=True),
+    *_texts("state"),
+    _moment("decided_at"),
+    *_optional("decided_by", "reason"),
+)
+shadowed_requests = _read_model(
+    "shadowed_requests",
+    ("request_id",),
+    *_texts("request_id", *ODIN_NAMES, *PSA_NAMES),
+    *(_whole(name) for name in ("units_before", "target_units")),
+    Column("effective_date", Date, nullable=False),
+    *_money("money_now", "price_per_month"),
+    _moment("shadowed_at", required=True),
+    *_texts("state"),
 )
 failures = _read_model(
     "failures",

@@ -32,7 +32,7 @@ from tests.bench.seen import (
 YEAR = timedelta(days=365)
 # One in five resources is not linked to anything.
 UNLINKED_EVERY = 5
-_HELD = {"kind": "large_change", "message": "The change is larger than 50 units."}
+_HELD = {"kind": "contradiction", "message": "The PSA shows nothing of our last change."}
 _SILENT = {"kind": "unreachable", "message": "Nobody answers.", "fix": "Nothing: it is tried again."}
 
 
@@ -256,14 +256,5 @@ class _Life:
         value = str(50 + link.number % 50)
         yield "posting", e.PostingPaused(operation_id=f"pause-{self._requests}", reason="a closing")
         yield "posting", e.PostingResumed(operation_id=f"resume-{self._requests}")
-        yield (
-            "policies",
-            e.PolicyChanged(
-                policy="largest_change_units",
-                previous_value="50",
-                value=value,
-                company_id=None,
-                resource_id=None,
-                policies_version=1,
-            ),
-        )
+        changed = {"company_id": None, "resource_id": None, "policies_version": 1}
+        yield "policies", e.PolicyChanged(policy="brake_rise_units", previous_value="50", value=value, **changed)

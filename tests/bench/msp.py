@@ -12,8 +12,6 @@ from deploy.sandbox.autotask import Desk
 from deploy.sandbox.odin import OdinAccount
 from domain.events import AdjustmentPosted, PollCompleted
 from domain.keys import ConnectionId, ResourceKey
-from gateway.deciding import Deciding
-from gateway.draft_policies import PolicyChange
 from gateway.set_up import SetUp
 from plumbing import event_log
 from plumbing.calls import Calls
@@ -34,6 +32,7 @@ from services.psa_writer.reactor import reactor as writers_reactor
 from services.psa_writer.writer import Writer
 from services.reconciler.reactor import reactor as reconcilers_reactor
 from tests.bench.append import MSP
+from tests.msps import loosen_brake
 
 ODIN, AUTOTASK = ConnectionId("odin"), ConnectionId("autotask")
 _LINKS_A_CALL = 500
@@ -102,7 +101,8 @@ def msp_at_work(
         name: OutsideSettings(database_url=url, rabbitmq_url="", private_key=key, private_addresses=True)
         for name, key in private_keys.items()
     }
-    _set_up(SetUp(engine, clock, "bench"), Deciding(engine, clock, "bench"), odin, psa, private_keys, poll_seconds)
+    _set_up(SetUp(engine, clock, "bench"), odin, psa, private_keys, poll_seconds)
+    loosen_brake(engine, MSP)
     writer = Writer(engine, clock, opener(engine, clock, settings["psa_writer"], Calls()), lambda _: None)
     yield MspAtWork(engine, clock, odin, psa, House("poller", engine, clock, settings["poller"]), writer)
     engine.dispose()
@@ -110,7 +110,6 @@ def msp_at_work(
 
 def _set_up(
     set_up: SetUp,
-    deciding: Deciding,
     odin: OdinAccount,
     psa: Desk,
     private_keys: Mapping[str, str],
@@ -118,8 +117,6 @@ def _set_up(
 ) -> None:
     keys = {name: public_key_of(key) for name, key in private_keys.items()}
     set_up.add_msp(MSP, "Bench", "UTC")
-    unbounded = ("largest_change_units", "largest_change_percent", "largest_change_per_hour")
-    deciding.save(MSP, [PolicyChange(policy, "1000000") for policy in unbounded])
     pace = {"calls_per_minute": "1000000", "calls_per_day": "10000000", "reread_hours": "100000"}
     account = {"gateway_url": odin.url, "user": odin.user, "marketplace": odin.marketplace}
     own = {"password": odin.password, "secret": odin.secret}

@@ -146,25 +146,29 @@ def test_polls_and_catalogues_are_read_now(trueup: Run, msp: MspHouse) -> None:
     wait_for(lambda: msp.events("PsaProductObserved", psa_product_id=str(line)), 60)
 
 
-def test_a_large_change_is_listed_and_goes_out_when_a_person_releases_it(trueup: Run, msp: MspHouse) -> None:
+def test_a_large_change_is_listed_and_goes_out_when_the_operator_approves_it(trueup: Run, house: House) -> None:
     # given
-    resource, line, _ = linked(msp, count=4, units=4)
-    msp.odin.set_count(resource.subscription_id, resource.resource_id, 304)
+    msp = house.add_msp(brake=True)
+    msp.set_up.set_policy(msp.msp_id, "freeze_hours", "0")
+    resource, line, _ = linked(msp, count=60, units=60)
+    msp.odin.set_count(resource.subscription_id, resource.resource_id, 8)
     msp.poll()
-    wait_for(lambda: msp.events("AdjustmentParked", kind="large_change"), 60)
+    [held] = wait_for(lambda: msp.events("AdjustmentHeld"), 60)
 
     # when
-    wait_for(lambda: "large_change" in trueup("failures", "list", msp.msp_id).stdout, 60, every=1)
-    retried = trueup("failures", "retry", msp.msp_id, "--all")
-    released = trueup("failures", "retry", msp.msp_id, "--all", "--release")
+    wait_for(lambda: "60 → 8" in trueup("held", "list", msp.msp_id).stdout, 60, every=1)
+    unknown = trueup("held", "approve", msp.msp_id, "none")
+    approved = trueup("held", "approve", msp.msp_id, held["request_id"], "--comment", "They sold a branch.")
 
     # then
-    assert released.returncode == 0, released.stderr
-    assert "1 of 1 adjustments are tried again now." in retried.stdout + released.stdout
+    assert "these are not held: none" in unknown.stderr
+    assert approved.returncode == 0, approved.stderr
+    assert "1 of 1 adjustments are approved." in approved.stdout
     msp.quiet()
-    assert msp.units(line) == 304
-    assert [each.unit_change for each in msp.ledger(line)] == [300]
-    wait_for(lambda: "Nothing is stuck." in trueup("failures", "list", msp.msp_id).stdout, 60, every=1)
+    assert [each.unit_change for each in msp.ledger(line)] == [-52]
+    refused = trueup("held", "refuse", msp.msp_id, held["request_id"], "--reason", "Too late.")
+    assert (refused.returncode, "It is done already." in refused.stderr) == (1, True)
+    wait_for(lambda: "Nothing is held." in trueup("held", "list", msp.msp_id).stdout, 60, every=1)
 
 
 def test_reports_are_rebuilt_equal_while_the_house_runs(trueup: Run, msp: MspHouse) -> None:

@@ -54,7 +54,7 @@ def lived(engine: Engine) -> MspId:
             h.posted(A, P, "q1", 8),
             h.units(P, 13),
             h.units(Q, 5),
-            h.parked(B, Q, "q2"),
+            h.held(B, Q, "q2"),
             h.failed(C, R, "q3"),
         ],
     )

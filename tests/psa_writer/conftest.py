@@ -7,7 +7,7 @@ import pytest
 
 from deploy.sandbox.autotask import Desk, autotask_sandbox
 from plumbing.database import make_engine
-from tests.msps import add_msp
+from tests.msps import add_msp, loosen_brake
 from tests.psa_writer.writing import Writing, save_connection
 
 
@@ -19,8 +19,15 @@ def sandbox() -> Iterator[Desk]:
 
 
 @pytest.fixture
-def writing(database: str, sandbox: Desk) -> Iterator[Writing]:
-    """A writer at work for one MSP, on an empty Autotask of its own."""
+def writing(braked: Writing) -> Writing:
+    """A writer at work for one MSP whose brake holds nothing, on an empty Autotask of its own."""
+    loosen_brake(braked.engine, braked.msp_id)
+    return braked
+
+
+@pytest.fixture
+def braked(database: str, sandbox: Desk) -> Iterator[Writing]:
+    """The same with the brake as every MSP has it."""
     engine = make_engine(database, "test")
     msp_id = add_msp(engine, "acme")
     desk = sandbox.add_tenant(uuid4().hex)

@@ -1,4 +1,4 @@
-"""preflight, check_bounds and check_ledger: what stands against a post, told with what to do."""
+"""preflight and check_ledger: what stands against a post, told with what to do."""
 
 from dataclasses import replace
 from datetime import date
@@ -9,9 +9,7 @@ import pytest
 from domain.keys import PsaAgreementId, PsaCustomerId, PsaProductId
 from domain.money import Money
 from domain.periods import PeriodType
-from services.psa_writer.check_bounds import Bounds, check_size, hour_is_full, units_moved
 from services.psa_writer.check_ledger import check_ledger
-from services.psa_writer.decide_post import Change, Plan
 from services.psa_writer.preflight import preflight
 from services.psa_writer.psa.port import PsaAgreement, PsaProduct
 
@@ -52,42 +50,6 @@ def test_each_thing_that_stands_against_a_post_is_told_with_what_to_do(agreement
     assert found.code == code
     assert found.message.endswith(".")
     assert len(found.fix) > 20
-
-
-# Bounds
-
-
-def plan(*steps: int, before: int) -> Plan:
-    return Plan(tuple(Change(TODAY, step, before, before + step, None) for step in steps), before)
-
-
-@pytest.mark.parametrize(
-    ("before", "step", "held"),
-    [(4, 8, False), (4, 50, False), (4, 51, True), (100, 51, True), (102, 51, False), (200, -100, False)],
-)
-def test_a_change_beyond_50_units_and_beyond_half_of_them_waits_for_a_person(
-    before: int, step: int, *, held: bool
-) -> None:
-    found = check_size(plan(step, before=before), before + step, Bounds())
-
-    assert (found is not None and found.code == "large_change") is held
-
-
-def test_a_fall_to_zero_waits_for_a_person_and_nothing_to_do_does_not() -> None:
-    assert check_size(plan(-2, before=2), 0, Bounds()) is not None
-    assert check_size(plan(before=0), 0, Bounds()) is None
-
-
-def test_two_steps_are_bounded_by_their_sum() -> None:
-    assert check_size(plan(40, 40, before=10), 90, Bounds()) is not None
-
-
-def test_the_units_of_an_hour_are_summed_without_sign() -> None:
-    assert units_moved(plan(30, -20, before=40)) == 50
-    assert hour_is_full(4950, 50, Bounds()) is None
-    found = hour_is_full(4951, 50, Bounds())
-    assert found is not None
-    assert found.code == "hour_full"
 
 
 # Our own ledger

@@ -34,13 +34,13 @@ def test_a_preview_shows_dates_units_and_cents_and_posts_nothing(writing: Writin
     assert writing.desk.ledger() == []
 
 
-def test_a_preview_tells_what_stands_against_the_post(writing: Writing) -> None:
-    ended = writing.add_product(5, writing.add_agreement(end=date(2026, 7, 10)))
-    large = writing.add_product(5)
+def test_a_preview_tells_what_stands_against_the_post(braked: Writing) -> None:
+    ended = braked.add_product(5, braked.add_agreement(end=date(2026, 7, 10)))
+    large = braked.add_product(5)
 
-    found = ask(writing, (ended, 12), (large, 900), (999_999, 1))
+    found = ask(braked, (ended, 12), (large, 900), (999_999, 1))
 
-    assert [row["hindrance"]["code"] for row in found] == ["agreement_ended", "large_change", "product_gone"]
+    assert [row["hindrance"]["code"] for row in found] == ["agreement_ended", "held", "product_gone"]
 
 
 def test_a_preview_of_a_psa_that_cannot_be_read_says_so(writing: Writing) -> None:

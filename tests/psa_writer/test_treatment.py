@@ -33,74 +33,39 @@ def meddled(writing: Writing, **happenings: Any) -> Writer:
 def set_policy(writing: Writing, name: str, value: str) -> None:
     with writing.engine.begin() as connection:
         connection.execute(
-            text("INSERT INTO setup.policies VALUES (:m, :p, :v, 1, now())"),
+            text(
+                """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at) VALUES (:m, :p, :v, 1, now())
+                   ON CONFLICT (msp_id, policy) DO UPDATE SET value = excluded.value"""
+            ),
             {"m": writing.msp_id, "p": name, "v": value},
         )
 
 
-# Bounds
+# People
 
 
-@pytest.mark.parametrize(("before", "wanted"), [(4, 60), (3, 0)])
-def test_a_large_change_waits_for_a_person_who_lets_it_out(writing: Writing, before: int, wanted: int) -> None:
-    # given
-    line = writing.add_product(before)
-    request = writing.request(line, wanted)
-    writing.settle(3600, step=120)
-    [parked] = writing.told()
-    assert (parked.kind, writing.desk.ledger()) == ("large_change", [])
+def test_who_released_or_retried_what_and_what_parked_it_stands_in_the_log(writing: Writing) -> None:
+    # given two that wait for their agreements
+    lines = [writing.add_product(4, writing.add_agreement(end=date(2026, 7, 10))) for _ in range(2)]
+    parked, waiting = writing.request_many([(line, 12) for line in lines])
+    writing.work()
+    told = {event.request_id: event for event in writing.told(AdjustmentParked)}
 
     # when
-    refused = by_hand.retry(writing.writer(), writing.msp_id, [request, "none"], "maria")
-    released = by_hand.release(writing.writer(), writing.msp_id, [request], "maria")
-    writing.work()
-
-    # then
-    assert [result["refusal"]["code"] for result in refused["results"]] == ["held", "unknown"]
-    assert released == {"results": [{"id": request, "ok": True, "refusal": None}]}
-    assert writing.units(line, AUGUST) == wanted
-
-
-def test_who_released_or_retried_what_and_what_held_it_stands_in_the_log(writing: Writing) -> None:
-    # given one that a bound holds, and one that waits for its agreement
-    held = writing.request(writing.add_product(4), 60)
-    waiting = writing.request(writing.add_product(4, writing.add_agreement(end=date(2026, 7, 10))), 12)
-    writing.work()
-    parked = {event.request_id: event for event in writing.told(AdjustmentParked)}
-
-    # when
-    by_hand.release(writing.writer(), writing.msp_id, [held, held, "none"], "maria")
-    by_hand.retry(writing.writer(), writing.msp_id, [held, waiting], "john")
+    by_hand.release(writing.writer(), writing.msp_id, [parked, parked, "none"], "maria")
+    by_hand.retry(writing.writer(), writing.msp_id, [waiting], "john")
 
     # then
     [released] = writing.told(AdjustmentReleased)
-    assert (released.request_id, released.kind, released.target_units) == (held, "large_change", 60)
-    assert released.message == parked[held].message
-    assert {event.request_id for event in writing.told(AdjustmentRetried)} == {held, waiting}
+    assert (released.request_id, released.kind, released.target_units) == (parked, "preflight", 12)
+    assert released.message == told[parked].message
+    assert {event.request_id for event in writing.told(AdjustmentRetried)} == {waiting}
     with writing.engine.connect() as connection:
         query = text(
             "SELECT type, actor, recorded_by FROM log.events WHERE type ~ 'Released|Retried' ORDER BY position"
         )
         who = {tuple(row) for row in connection.execute(query)}
     assert who == {("AdjustmentReleased", "maria", "psa_writer"), ("AdjustmentRetried", "john", "psa_writer")}
-    writing.work()
-    assert [event.request_id for event in writing.told(AdjustmentPosted)] == [held]
-
-
-def test_what_exceeds_the_units_of_an_hour_goes_out_when_the_hour_has_passed(writing: Writing) -> None:
-    # given
-    set_policy(writing, "largest_change_per_hour", "20")
-    lines = [writing.add_product(4) for _ in range(4)]
-    writing.request_many([(line, 12) for line in lines])
-
-    # when
-    writing.settle(1200)
-
-    # then two fit into the hour, and two are told that they wait
-    assert [each.line_id for each in writing.desk.ledger()] == lines[:2]
-    assert {event.psa_product_id for event in writing.told(AdjustmentParked)} == {str(line) for line in lines[2:]}
-    writing.settle(3600)
-    assert [each.line_id for each in writing.desk.ledger()] == lines
 
 
 # Contradictions

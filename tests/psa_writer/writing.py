@@ -5,7 +5,7 @@ as events that the writer's own reactor reads.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,9 +17,11 @@ from sqlalchemy import Engine, text
 from deploy.sandbox.autotask import Desk
 from domain.events import (
     AdjustmentFailed,
+    AdjustmentHeld,
     AdjustmentParked,
     AdjustmentPosted,
     AdjustmentRequested,
+    AdjustmentShadowed,
     AdjustmentSuperseded,
     Cause,
     RelationCleared,
@@ -45,7 +47,7 @@ from tests.world import World, odin, psa
 TODAY = date(2026, 7, 11)
 NOON = datetime(2026, 7, 11, 12, tzinfo=UTC)
 AUTOTASK = ConnectionId("autotask")
-TOLD = (AdjustmentPosted, AdjustmentFailed, AdjustmentParked, UnitsFoundEqual)
+TOLD = (AdjustmentPosted, AdjustmentFailed, AdjustmentParked, AdjustmentHeld, AdjustmentShadowed, UnitsFoundEqual)
 PRIVATE_KEY, PUBLIC_KEY = secrets.new_key_pair()
 SETTINGS = OutsideSettings(
     database_url="",
@@ -123,16 +125,18 @@ class Writing:
         names = {**vars(odin(resource_id=f"r{line}")), **vars(self.names(line))}
         return f"relation/{line}", event(**names, relation_id=f"relation-{line}", reason="a test")
 
-    def request(self, line: int, units: int, cost: str | None = None, price: str | None = None) -> str:
-        """The id of a wish for these units, as reconciler appends it."""
+    def request(self, line: int, units: int, cost: str | None = None, price: str | None = None, **changes: Any) -> str:
+        """The id of a wish for these units, as reconciler appends it after a poll."""
         request_id = uuid4().hex
-        self.world.append((f"request/autotask/{line}", self.wish(request_id, line, units, cost, price)))
+        wish = replace(self.wish(request_id, line, units, cost, price), **changes)
+        self.world.append((f"request/autotask/{line}", wish), correlation_id=f"poll-{request_id}")
         return request_id
 
-    def request_many(self, wishes: Iterable[tuple[int, int]]) -> list[str]:
-        """The same for many products in one append."""
+    def request_many(self, wishes: Iterable[tuple[int, int]], poll_id: str = "of-a-test") -> list[str]:
+        """The same for many products in one append, after one poll."""
         made = [(uuid4().hex, line, units) for line, units in wishes]
-        self.world.append(*[(f"request/autotask/{line}", self.wish(i, line, units)) for i, line, units in made])
+        asked = [(f"request/autotask/{line}", self.wish(i, line, units)) for i, line, units in made]
+        self.world.append(*asked, correlation_id=poll_id)
         return [request_id for request_id, _, _ in made]
 
     def wish(

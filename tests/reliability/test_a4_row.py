@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 
 from domain.events import AdjustmentPosted, AdjustmentRequested, RelationSet
+from gateway.pausing import Pausing
+from plumbing.clock import Clock
 from tests.house import House, MspHouse, Part, running_house
 from tests.servers import Postgres, Rabbitmq, fresh_database, fresh_vhost, role_url
 from tests.waiting import wait_for
@@ -110,6 +112,34 @@ def test_a4_killed_at_a_named_step_and_started_again_each_adjustment_is_posted_o
 
     # then
     check_once(house, msp, lines)
+
+
+@pytest.mark.parametrize("step", ["read", "mark", "send", "reply"])
+def test_a4_killed_after_it_was_approved_what_the_brake_held_is_posted_once(
+    house: House, msp: MspHouse, step: str
+) -> None:
+    # given a change that mode approve holds, and that a person has approved while no writer runs
+    msp.set_up.set_policy(msp.msp_id, "mode", "approve")
+    lines = ask_for_twelve(house, msp, products=1)
+    holding = house.start("psa_writer")
+    [held] = wait_for(lambda: msp.events("AdjustmentHeld"), 60, what="the hold")
+    seen = {name: held[name] for name in ("request_id", "target_units", "units_before")}
+    given = {"items": [seen], "effective": "as_planned", "comment": "", "operation_id": "o1", "actor": "anna"}
+    posting = Pausing(house.engine, Clock(), "mara")
+    posting.pause(msp.msp_id, "p1", "a test")
+    answer = house.ask("psa_writer", "approve", msp_id=msp.msp_id, **given)
+    assert answer["results"][0]["ok"]
+    holding.process.kill()
+
+    # when a writer dies at the step, and another one is started
+    posting.resume(msp.msp_id, "p2")
+    dying = dying_writer(house, step)
+    assert dying.process.wait(60) == -9, dying.process.output[-3000:]
+    house.start("psa_writer")
+
+    # then
+    check_once(house, msp, lines)
+    assert len(msp.events("AdjustmentHeld")) == len(msp.events("AdjustmentApproved")) == 1
 
 
 def test_a4_killed_while_the_psa_holds_its_answer_each_adjustment_is_posted_once(house: House, msp: MspHouse) -> None:

@@ -14,11 +14,11 @@ from sqlalchemy import text
 from deploy.sandbox.autotask.contracts import Refused
 from domain.events import AdjustmentFailed, AdjustmentParked, AdjustmentPosted, UnitsFoundEqual
 from services.psa_writer import by_hand
-from tests.psa_writer.conftest import sandbox, writing
+from tests.psa_writer.conftest import braked, sandbox, writing
 from tests.psa_writer.meddling import meddling, once
 from tests.psa_writer.writing import AUTOTASK, TODAY, Writing, save_connection
 
-__all__ = ["sandbox", "writing"]
+__all__ = ["braked", "sandbox", "writing"]
 
 AUGUST = date(2026, 8, 1)
 #: Until an unknown outcome is decided: 60 s to leave, 5 s of the PSA's longest execution (as set here), 30 s of margin.

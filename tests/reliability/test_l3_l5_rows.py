@@ -1,17 +1,18 @@
-"""Rows L3 and L5: relations and agreements that change under a post -> the post in flight ends, and none leaves after it."""
+"""Rows L3, L5 and L8: relations, agreements and counts that change under a post -> none leaves that should not."""
 
 from datetime import date
 from typing import Any
 
 import pytest
 
-from domain.events import AdjustmentParked, AdjustmentPosted
+from domain.events import AdjustmentHeld, AdjustmentParked, AdjustmentPosted
+from services.psa_writer import deciding
 from services.psa_writer.writer import Writer
-from tests.psa_writer.conftest import sandbox, writing
+from tests.psa_writer.conftest import braked, sandbox, writing
 from tests.psa_writer.meddling import meddling, once
 from tests.psa_writer.writing import TODAY, Writing
 
-__all__ = ["sandbox", "writing"]
+__all__ = ["braked", "sandbox", "writing"]
 
 
 def meddled(writing: Writing, **happenings: Any) -> Writer:
@@ -175,3 +176,20 @@ def _fields(record: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _no_alarm(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("ERROR")
+
+
+def test_l8_a_target_that_falls_to_0_waits_for_approval_whatever_its_size(braked: Writing) -> None:
+    # given
+    line = braked.add_product(2)
+    request = braked.request(line, 0)
+
+    # when
+    braked.settle(86_400, step=3600)
+
+    # then
+    [held] = braked.told(AdjustmentHeld)
+    assert (held.rule, held.message, braked.desk.ledger()) == ("to_zero", "Falls from 2 units to 0.", [])
+    item = {"request_id": request, "target_units": 0, "units_before": 2}
+    deciding.approve(braked.writer(), braked.msp_id, [item], "as_planned", "", "o1", "anna")
+    braked.work()
+    assert [each.unit_change for each in braked.desk.ledger(line)] == [-2]

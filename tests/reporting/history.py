@@ -288,6 +288,73 @@ def let_go(
     return event(**names, **to, request_id=request_id, target_units=12, kind="large_change", message=held)
 
 
+def held(
+    names: dict[str, Any], to: dict[str, Any], request_id: str, before: int = 304, rule: str = "fall", needed: int = 1
+) -> e.AdjustmentHeld:
+    return e.AdjustmentHeld(
+        **names,
+        **to,
+        request_id=request_id,
+        rule=rule,
+        message=f"Falls from {before} to 12 units: by 96 %, limit 20 %.",
+        severity="high",
+        target_units=12,
+        units_before=before,
+        changes=_planned(12 - before),
+        price_per_month=usd("-2044.0000"),
+        evidence=(
+            e.Evidence(speaks_for=True, text="ODIN was read whole: 214 subscriptions."),
+            e.Evidence(speaks_for=False, text="In the last 90 days 304 units were asked for."),
+        ),
+        people_needed=needed,
+    )
+
+
+def approved(
+    names: dict[str, Any], to: dict[str, Any], request_id: str, nth: int = 1, needed: int = 1
+) -> e.AdjustmentApproved:
+    return e.AdjustmentApproved(
+        **names,
+        **to,
+        request_id=request_id,
+        target_units=12,
+        units_before=304,
+        effective="as_planned",
+        nth=nth,
+        people_needed=needed,
+        comment="They sold the branch.",
+    )
+
+
+def declined(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.AdjustmentRefused:
+    return e.AdjustmentRefused(**names, **to, request_id=request_id, target_units=12, reason="A fault.")
+
+
+def moved(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.AdjustmentMoved:
+    return e.AdjustmentMoved(**names, **to, request_id=request_id, target_units=12)
+
+
+def dropped(names: dict[str, Any], to: dict[str, Any], request_id: str) -> e.AdjustmentDropped:
+    return e.AdjustmentDropped(**names, **to, request_id=request_id, target_units=12, reason="Billed by hand.")
+
+
+def shadowed(names: dict[str, Any], to: dict[str, Any], request_id: str, before: int = 4) -> e.AdjustmentShadowed:
+    return e.AdjustmentShadowed(
+        **names,
+        **to,
+        request_id=request_id,
+        target_units=12,
+        units_before=before,
+        changes=_planned(12 - before),
+        price_per_month=None,
+    )
+
+
+def _planned(units: int) -> tuple[e.PlannedChange, ...]:
+    money = usd("-10.0000")
+    return (e.PlannedChange(effective_date=date(2026, 4, 1), unit_change=units, prorated_price=money),)
+
+
 def equal(names: dict[str, Any], to: dict[str, Any], request_id: str, units: int = 12) -> e.UnitsFoundEqual:
     return e.UnitsFoundEqual(**names, **to, request_id=request_id, units=units, on_date=date(2026, 3, 1))
 

@@ -94,6 +94,17 @@ def test_what_was_held_and_who_let_it_go_is_told_with_the_rule(
     assert row["reason"]
 
 
+def test_what_the_brake_held_is_told_with_its_units_and_rule(engine: Engine, msp_id: MspId) -> None:
+    held = done(engine, msp_id, h.held(A, P, "q1"))
+    assert (held["action"], changes(held)) == ("adjustment_held", {"units": ("304", "12"), "rule": (None, "fall")})
+
+
+def test_an_approval_is_told_with_the_people_it_needs(engine: Engine, msp_id: MspId) -> None:
+    row = done(engine, msp_id, h.approved(A, P, "q1", 1, 2))
+    assert (row["action"], changes(row)["approvals"]) == ("adjustment_approved", (None, "1 of 2"))
+    assert row["reason"] == "They sold the branch."
+
+
 def test_of_secrets_it_says_only_that_they_were_replaced(engine: Engine, msp_id: MspId) -> None:
     row = done(engine, msp_id, h.connection_saved())
 
@@ -223,6 +234,11 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         h.parked(A, P, "q1"),
         h.let_go(A, P, "q1"),
         h.let_go(A, P, "q1", released=False),
+        h.held(A, P, "q1"),
+        h.approved(A, P, "q1"),
+        h.declined(A, P, "q1"),
+        h.moved(A, P, "q1"),
+        h.dropped(A, P, "q1"),
         h.check_accepted(),
         h.signed_off(),
         h.reopened(),

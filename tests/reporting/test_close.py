@@ -63,7 +63,13 @@ CAUSES: dict[str, tuple[str, Sequence[Event], str]] = {
     "an adjustment on its way": ("reconciled", HELD_BACK, "amber"),
     "an adjustment that failed": ("failed", (*HELD_BACK, h.failed(A, P, "q2")), "amber"),
     "a plan that was refused": ("failed", (h.refused(A, P),), "amber"),
-    "an adjustment that is held": ("held", (*HELD_BACK, h.parked(A, P, "q2")), "red"),
+    "an adjustment that is parked": ("parked", (*HELD_BACK, h.parked(A, P, "q2")), "red"),
+    "an adjustment that is held": ("held", (*HELD_BACK, h.held(A, P, "q2")), "red"),
+    "an adjustment that was refused": (
+        "reconciled",
+        (*HELD_BACK, h.held(A, P, "q2"), h.declined(A, P, "q2")),
+        "amber",
+    ),
     "units that somebody edited": ("drifted", (h.units(P, 15),), "amber"),
     "a product without a price": ("unpriced", (h.product(P, None),), "amber"),
     "a resource without a cost": ("unpriced", (h.costed(A, None, "4"),), "amber"),
@@ -91,7 +97,9 @@ def shown(engine: Engine, msp_id: MspId, door: Door | None) -> int | None:
         return read_page(connection, REPORTS[door.report], msp_id, asked).total_count
 
 
-@pytest.mark.parametrize("cause", ["an adjustment that failed", "an adjustment that is held"])
+@pytest.mark.parametrize(
+    "cause", ["an adjustment that failed", "an adjustment that is parked", "an adjustment that is held"]
+)
 def test_what_failed_or_is_held_is_not_counted_as_on_its_way_too(engine: Engine, acme: MspId, cause: str) -> None:
     key, happened, state = CAUSES[cause]
     tell(engine, acme, *happened)

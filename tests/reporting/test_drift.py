@@ -90,8 +90,11 @@ def test_a_post_is_a_reading_until_the_next_one(engine: Engine, msp_id: MspId) -
         ([], "open", None),
         ([h.failed(A, P, "q2")], "open", "unreachable"),
         ([h.parked(A, P, "q2")], "parked", "rejected"),
+        ([h.held(A, P, "q2")], "held", None),
+        ([h.held(A, P, "q2"), h.declined(A, P, "q2")], "refused", None),
+        ([h.failed(A, P, "q2"), h.dropped(A, P, "q2")], "dropped", None),
     ],
-    ids=["open", "failed", "held"],
+    ids=["open", "failed", "parked", "held", "refused", "dropped"],
 )
 def test_a_count_that_is_ahead_names_the_request_that_will_level_it(
     engine: Engine, msp_id: MspId, happened: list[Event], state: str, kind: str | None
@@ -189,15 +192,10 @@ def test_money_for_a_longer_period_is_brought_to_a_month(engine: Engine, msp_id:
     assert row["money_per_month"] == {"amount": Decimal("5.00"), "currency": "USD"}
 
 
-def test_a_change_that_waits_for_a_person_is_held_until_it_is_let_go(engine: Engine, msp_id: MspId) -> None:
+def test_a_change_that_is_parked_is_open_again_when_it_is_let_go(engine: Engine, msp_id: MspId) -> None:
     told(engine, msp_id, *linked_at_12(), h.requested(A, P, "q2", 20), h.parked(A, P, "q2"))
-    (held,) = rows(engine, "held_adjustments", msp_id)
     told(engine, msp_id, h.let_go(A, P, "q2"))
 
-    assert (held["rule"], held["rule_text"]) == ("rejected", "The period is posted.")
-    assert (held["units_before"], held["target_units"], held["unit_change"]) == (12, 12, 0)
-    assert held["held_since"] == h.BEGAN + timedelta(minutes=9)
-    assert rows(engine, "held_adjustments", msp_id) == []
     (failure,) = rows(engine, "failures", msp_id)
     assert (failure["state"], failure["attempts"], failure["next_try_at"]) == (
         "open",
@@ -206,17 +204,17 @@ def test_a_change_that_waits_for_a_person_is_held_until_it_is_let_go(engine: Eng
     )
 
 
-def test_what_is_held_again_after_it_was_let_go_waits_again(engine: Engine, msp_id: MspId) -> None:
+def test_what_is_parked_again_after_it_was_let_go_waits_again(engine: Engine, msp_id: MspId) -> None:
     told(engine, msp_id, *linked_at_12(), h.parked(A, P, "q2"), h.let_go(A, P, "q2", released=False))
     told(engine, msp_id, h.parked(A, P, "q2"))
 
-    assert [row["attempts"] for row in rows(engine, "held_adjustments", msp_id)] == [2]
+    assert [(row["state"], row["attempts"]) for row in rows(engine, "failures", msp_id)] == [("parked", 2)]
 
 
 def test_a_release_told_of_what_never_failed_is_no_failure(engine: Engine, msp_id: MspId) -> None:
     told(engine, msp_id, *linked_at_12(), h.requested(A, P, "q2"), h.let_go(A, P, "q2"))
 
-    assert rows(engine, "failures", msp_id) == rows(engine, "held_adjustments", msp_id) == []
+    assert rows(engine, "failures", msp_id) == []
 
 
 def test_the_ledger_tells_each_word_on_the_units_of_a_product(engine: Engine, msp_id: MspId) -> None:

@@ -39,7 +39,7 @@ def test_what_goes_well_is_no_news(engine: Engine, msp_id: MspId) -> None:
     assert told(engine, msp_id, h.discovered(A), *fine) == []
 
 
-def test_a_held_adjustment_is_told_with_names_why_what_to_do_and_where_to_look(engine: Engine, msp_id: MspId) -> None:
+def test_a_parked_adjustment_is_told_with_names_why_what_to_do_and_where_to_look(engine: Engine, msp_id: MspId) -> None:
     (row,) = told(engine, msp_id, h.parked(A, P, "q1"))
 
     assert row == {
@@ -52,10 +52,26 @@ def test_a_held_adjustment_is_told_with_names_why_what_to_do_and_where_to_look(e
         "things": 1,
         "message": "The period is posted.",
         "fix": "Choose the next period.",
-        "link_report": "held_adjustments",
+        "link_report": "failures",
         "link_column": "request_id",
         "link_key": "q1",
     }
+
+
+def test_what_the_brake_holds_is_told_with_its_rule_and_where_it_is_approved(engine: Engine, msp_id: MspId) -> None:
+    (row,) = told(engine, msp_id, h.held(A, P, "q1"), h.held(A, P, "q1", 303))
+
+    assert (row["kind"], row["severity"], row["fold_key"]) == ("held", "action", "held/fall")
+    assert row["message"] == "Falls from 304 to 12 units: by 96 %, limit 20 %."
+    assert row["fix"] == "Approve it, or refuse it with a reason."
+    assert (row["link_report"], row["link_column"], row["link_key"]) == ("held_adjustments", "request_id", "q1")
+
+
+def test_the_first_of_two_people_ends_nothing_and_the_second_does(engine: Engine, msp_id: MspId) -> None:
+    rows = told(engine, msp_id, h.held(A, P, "q1"), h.approved(A, P, "q1", 1, 2), h.held(A, P, "q1"))
+    assert kinds(rows) == [(1, "held/fall")]
+    rows = told(engine, msp_id, h.approved(A, P, "q1", 2, 2), h.held(A, P, "q1"))
+    assert kinds(rows) == [(1, "held/fall"), (5, "held/fall")]
 
 
 def test_a_failure_is_told_once_until_it_becomes_another_or_ended_and_began_anew(engine: Engine, msp_id: MspId) -> None:

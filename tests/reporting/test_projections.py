@@ -321,6 +321,12 @@ HAPPENINGS = st.one_of(
     st.builds(h.failed, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.parked, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.let_go, RESOURCES, PRODUCTS, REQUESTS, released=st.booleans()),
+    st.builds(h.held, RESOURCES, PRODUCTS, REQUESTS, st.sampled_from([304, 300]), st.sampled_from(["fall", "swing"])),
+    st.builds(h.approved, RESOURCES, PRODUCTS, REQUESTS, st.sampled_from([1, 2]), st.just(2)),
+    st.builds(h.declined, RESOURCES, PRODUCTS, REQUESTS),
+    st.builds(h.moved, RESOURCES, PRODUCTS, REQUESTS),
+    st.builds(h.dropped, RESOURCES, PRODUCTS, REQUESTS),
+    st.builds(h.shadowed, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.equal, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.calls_counted, st.sampled_from(["GET /orders", "GET /subscriptions/{id}"])),
     st.sampled_from(

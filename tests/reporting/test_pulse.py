@@ -97,15 +97,26 @@ def test_what_is_neither_held_nor_failed_is_being_posted(engine: Engine, msp_id:
         h.requested(A, P, "q1"),
         h.requested(A, P, "q2"),
         h.requested(A, P, "q3"),
-        h.parked(A, P, "q1"),
+        h.requested(A, P, "q4"),
+        h.held(A, P, "q1"),
+        h.shadowed(A, P, "q4"),
         h.failed(A, P, "q2", "rejected"),
     )
 
     assert (found["phase"], found["of"]) == ("posting", 1)
-    assert (found["open"], found["held"], found["failed"]) == (3, 1, 1)
+    assert (found["open"], found["held"], found["failed"]) == (4, 1, 1)
 
     found = beat(engine, msp_id, h.posted(A, P, "q3"))
-    assert (found["phase"], found["open"]) == ("idle", 2)
+    assert (found["phase"], found["open"], found["mode"]) == ("idle", 3, "unattended")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at)
+                   VALUES (:m, 'mode', 'shadow', 1, now())"""
+            ),
+            {"m": msp_id},
+        )
+    assert beat(engine, msp_id)["phase"] == "shadow"
 
 
 @pytest.mark.parametrize("wrong", [h.poll_failed(), h.catalogue_failed(), h.failed(A, P, "q1", "unreachable")])

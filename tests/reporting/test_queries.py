@@ -64,7 +64,7 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
             h.linked(A, P),
             h.requested(A, P, "q1"),
             h.posted(A, P, "q1", -2),
-            h.parked(C, Q, "q2"),
+            h.held(C, Q, "q2"),
             h.poll_failed(),
             h.calls_counted("GET /orders"),
             h.check_accepted(),

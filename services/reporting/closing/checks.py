@@ -103,11 +103,11 @@ AGREEMENTS = Check(
 RECONCILED = Check(
     "reconciled",
     3,
-    "Adjustments on their way",
+    "Adjustments on their way or given up",
     State.AMBER,
     Side.BOTH,
     "drift",
-    {"request_state": {"in": ["open"]}, "failure_kind": {"is_empty": True}},
+    {"request_state": {"in": ["open", "refused", "dropped"]}, "failure_kind": {"is_empty": True}},
     of_psa=True,
     money="money_per_month",
     since="since",
@@ -124,15 +124,27 @@ FAILED = Check(
     since="first_failed_at",
     next_try="next_try_at",
 )
+PARKED = Check(
+    "parked",
+    3,
+    "Adjustments that were refused or contradict",
+    State.RED,
+    Side.OURS,
+    "failures",
+    {"psa_product_id": {"is_empty": False}, "state": {"in": ["parked"]}},
+    of_psa=True,
+    since="first_failed_at",
+    next_try="next_try_at",
+)
 HELD = Check(
     "held",
     3,
-    "Adjustments that wait for a person",
+    "Adjustments that wait to be approved",
     State.RED,
     Side.OURS,
     "held_adjustments",
     of_psa=True,
-    money="price_per_period",
+    money="price_per_month",
     since="held_since",
 )
 DRIFTED = Check(
@@ -170,7 +182,7 @@ FROZEN = Check(
 )
 CHECKS: dict[str, Check] = {
     check.key: check
-    for check in (UNLINKED, FRESH, COMPANIES, AGREEMENTS, RECONCILED, FAILED, HELD, DRIFTED, UNPRICED, FROZEN)
+    for check in (UNLINKED, FRESH, COMPANIES, AGREEMENTS, RECONCILED, FAILED, PARKED, HELD, DRIFTED, UNPRICED, FROZEN)
 }
 INVOICED = "invoiced"
 

@@ -7,12 +7,18 @@ from decimal import Decimal
 
 from domain.envelope import Envelope
 from domain.events import (
+    AdjustmentApproved,
+    AdjustmentDropped,
     AdjustmentFailed,
+    AdjustmentHeld,
+    AdjustmentMoved,
     AdjustmentParked,
     AdjustmentPosted,
+    AdjustmentRefused,
     AdjustmentReleased,
     AdjustmentRequested,
     AdjustmentRetried,
+    AdjustmentShadowed,
     AdjustmentSuperseded,
     PlanRefused,
     RelationCleared,
@@ -41,6 +47,12 @@ _OUTCOMES = (
     AdjustmentParked.type,
     AdjustmentReleased.type,
     AdjustmentRetried.type,
+    AdjustmentHeld.type,
+    AdjustmentApproved.type,
+    AdjustmentRefused.type,
+    AdjustmentShadowed.type,
+    AdjustmentMoved.type,
+    AdjustmentDropped.type,
     AdjustmentSuperseded.type,
     PlanRefused.type,
 )

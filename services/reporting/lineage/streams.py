@@ -37,6 +37,12 @@ OF_PRODUCT = (
     "AdjustmentReleased",
     "AdjustmentRetried",
     "UnitsFoundEqual",
+    "AdjustmentHeld",
+    "AdjustmentApproved",
+    "AdjustmentRefused",
+    "AdjustmentShadowed",
+    "AdjustmentMoved",
+    "AdjustmentDropped",
 )
 _INDEXED = ", ".join(f"'{name}'" for name in OF_PRODUCT)
 #: The largest position that there can be.

@@ -33,7 +33,18 @@ def tell(envelope: Envelope, time_zone: str) -> Told:
     lineage."""
     event = envelope.event
     on = f"on {moment(envelope.occurred_at, time_zone)}"
-    for of in (_of_counts, _of_resources, _of_links, _of_settlings, _of_wishes, _of_posts, _of_hands, _of_the_psa):
+    for of in (
+        _of_counts,
+        _of_resources,
+        _of_links,
+        _of_settlings,
+        _of_wishes,
+        _of_posts,
+        _of_hands,
+        _of_the_brake,
+        _of_those_given_up,
+        _of_the_psa,
+    ):
         told = of(event, on, who(envelope.actor))
         if told is not None:
             return told
@@ -231,6 +242,31 @@ def _of_hands(event: e.Event, on: str, by: str) -> Told | None:
     return None
 
 
+def _of_the_brake(event: e.Event, on: str, by: str) -> Told | None:
+    match event:
+        case e.AdjustmentHeld():
+            text = f"The change to {event.target_units} units is held since {on[3:]}. {event.message}"
+            return Told("held", text)
+        case e.AdjustmentShadowed():
+            text = f"The change from {event.units_before} to {event.target_units} units would have been posted {on}."
+            return Told("shadowed", text)
+        case e.AdjustmentApproved():
+            nth = f" ({event.nth} of {event.people_needed})" if event.people_needed > 1 else ""
+            return Told("approved", f"{by} approved the change to {event.target_units} units {on}{nth}.")
+    return None
+
+
+def _of_those_given_up(event: e.Event, on: str, by: str) -> Told | None:
+    match event:
+        case e.AdjustmentRefused():
+            return Told("declined", f"{by} refused the change to {event.target_units} units {on}: {event.reason}")
+        case e.AdjustmentMoved():
+            return Told("moved", f"{by} moved the change to {event.target_units} units to the next period {on}.")
+        case e.AdjustmentDropped():
+            return Told("dropped", f"{by} gave up the change to {event.target_units} units {on}: {event.reason}")
+    return None
+
+
 def _of_the_psa(event: e.Event, on: str, _by: str) -> Told | None:
     match event:
         case e.PsaUnitsObserved():
@@ -256,3 +292,16 @@ def _posted(event: e.AdjustmentPosted, on: str) -> str:
         return f"Trueup posted {posted} {on}, {since} ({event.proof})."
     units = f"{event.unit_change:+d} units ({event.units_before} → {event.units_after})"
     return f"Trueup posted {units} {on}, {since} ({event.proof})."
+
+
+_TELLERS = (
+    _of_counts,
+    _of_resources,
+    _of_links,
+    _of_wishes,
+    _of_posts,
+    _of_hands,
+    _of_the_brake,
+    _of_those_given_up,
+    _of_the_psa,
+)

@@ -14,6 +14,7 @@ from services.reporting.projections.notifications import NOTIFICATIONS
 # The events at whose places notifications stand.
 TYPES = (
     "AdjustmentFailed",
+    "AdjustmentHeld",
     "AdjustmentParked",
     "AgreementMoveUnclear",
     "CatalogueReadFailed",

@@ -7,6 +7,7 @@ from services.reporting.projections.close import CLOSE
 from services.reporting.projections.counts import COUNTS
 from services.reporting.projections.days import DAYS
 from services.reporting.projections.failures import FAILURES
+from services.reporting.projections.held import HELD
 from services.reporting.projections.ledger import LEDGER
 from services.reporting.projections.notifications import NOTIFICATIONS
 from services.reporting.projections.psa import PSA
@@ -24,6 +25,7 @@ READ_MODELS: dict[str, ReadModel] = {
         NOTIFICATIONS,
         COUNTS,
         FAILURES,
+        HELD,
         RESOURCES,
         LEDGER,
         ACTIVITY,

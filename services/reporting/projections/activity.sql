@@ -28,6 +28,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'ResourceExcluded' THEN 'resource_excluded' WHEN 'ResourceIncluded' THEN 'resource_included'
         WHEN 'AdjustmentPosted' THEN 'adjustment_posted' WHEN 'AdjustmentParked' THEN 'adjustment_parked'
         WHEN 'AdjustmentReleased' THEN 'adjustment_released' WHEN 'AdjustmentRetried' THEN 'adjustment_retried'
+        WHEN 'AdjustmentHeld' THEN 'adjustment_held' WHEN 'AdjustmentApproved' THEN 'adjustment_approved'
+        WHEN 'AdjustmentRefused' THEN 'adjustment_refused' WHEN 'AdjustmentMoved' THEN 'adjustment_moved'
+        WHEN 'AdjustmentDropped' THEN 'adjustment_dropped'
         WHEN 'CloseCheckAccepted' THEN 'close_check_accepted' WHEN 'CloseSignedOff' THEN 'close_signed_off'
         WHEN 'CloseReopened' THEN 'close_reopened' WHEN 'CloseInvoiced' THEN 'close_invoiced'
         WHEN 'NotificationRuleSaved' THEN 'notification_rule_saved'
@@ -91,6 +94,16 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
                     'after', reporting.money_in_words(payload -> 'unit_price_after'))) ELSE '[]' END
             || jsonb_build_array(
                 jsonb_build_object('field', 'effective_date', 'before', NULL, 'after', payload ->> 'effective_date'))
+        WHEN type = 'AdjustmentApproved' THEN jsonb_build_array(
+            jsonb_build_object('field', 'units', 'before', payload ->> 'units_before', 'after', payload ->> 'target_units'),
+            jsonb_build_object('field', 'approvals', 'before', NULL,
+                'after', (payload ->> 'nth') || ' of ' || (payload ->> 'people_needed')),
+            jsonb_build_object('field', 'effective', 'before', NULL, 'after', payload -> 'effective'))
+        WHEN type = 'AdjustmentHeld' THEN jsonb_build_array(
+            jsonb_build_object('field', 'units', 'before', payload ->> 'units_before', 'after', payload ->> 'target_units'),
+            jsonb_build_object('field', 'rule', 'before', NULL, 'after', payload -> 'rule'))
+        WHEN type IN ('AdjustmentRefused', 'AdjustmentMoved', 'AdjustmentDropped') THEN jsonb_build_array(
+            jsonb_build_object('field', 'target_units', 'before', NULL, 'after', payload ->> 'target_units'))
         WHEN object_kind = 'adjustment' THEN jsonb_build_array(
             jsonb_build_object('field', 'target_units', 'before', NULL, 'after', payload ->> 'target_units'),
             jsonb_build_object('field', 'kind',
@@ -134,6 +147,6 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         ELSE jsonb_build_array(
             jsonb_build_object('field', 'name', 'before', NULL, 'after', payload ->> 'name'),
             jsonb_build_object('field', 'time_zone', 'before', NULL, 'after', payload ->> 'time_zone')) END,
-    coalesce(payload ->> 'reason', payload ->> 'message'),
+    coalesce(payload ->> 'reason', payload ->> 'message', nullif(payload ->> 'comment', '')),
     correlation_id
 FROM acts

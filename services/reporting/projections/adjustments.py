@@ -6,5 +6,12 @@ from services.reporting.tables import adjustments, requests
 ADJUSTMENTS = ReadModel(
     "adjustments",
     (adjustments, requests),
-    ("AdjustmentRequested", "AdjustmentPosted", "UnitsFoundEqual", "AdjustmentSuperseded"),
+    (
+        "AdjustmentRequested",
+        "AdjustmentPosted",
+        "UnitsFoundEqual",
+        "AdjustmentSuperseded",
+        "AdjustmentRefused",
+        "AdjustmentDropped",
+    ),
 )

@@ -27,7 +27,9 @@ touched AS (
         min(position) FILTER (WHERE type = 'AdjustmentRequested') AS requested,
         min(position) FILTER (WHERE type = 'AdjustmentPosted') AS posted,
         min(position) FILTER (WHERE type = 'UnitsFoundEqual') AS found_equal,
-        min(position) FILTER (WHERE type = 'AdjustmentSuperseded') AS superseded
+        min(position) FILTER (WHERE type = 'AdjustmentSuperseded') AS superseded,
+        min(occurred_at) FILTER (WHERE type = 'AdjustmentRefused') AS refused_at,
+        min(occurred_at) FILTER (WHERE type = 'AdjustmentDropped') AS dropped_at
     FROM told GROUP BY 1
 ),
 merged AS (
@@ -35,6 +37,7 @@ merged AS (
         coalesce(r.posted_at, p.occurred_at) AS posted_at,
         coalesce(r.found_equal_at, e.occurred_at) AS found_equal_at,
         coalesce(r.superseded_at, s.occurred_at) AS superseded_at,
+        coalesce(r.refused_at, t.refused_at) AS refused_at, coalesce(r.dropped_at, t.dropped_at) AS dropped_at,
         CASE WHEN r.superseded_at IS NULL THEN s.superseded_by ELSE r.superseded_by END AS superseded_by
     FROM touched t
     -- The list is what keeps a rebuild from reading all requests so far with every slice.
@@ -69,10 +72,12 @@ SELECT :msp_id, :generation, request_id,
     coalesce((old).causes, payload -> 'causes'),
     coalesce((old).requested_at, q.occurred_at),
     CASE WHEN posted_at IS NOT NULL THEN 'posted' WHEN found_equal_at IS NOT NULL THEN 'found_equal'
-        WHEN superseded_at IS NOT NULL THEN 'superseded' ELSE 'open' END,
+        WHEN superseded_at IS NOT NULL THEN 'superseded' WHEN refused_at IS NOT NULL THEN 'refused'
+        WHEN dropped_at IS NOT NULL THEN 'dropped' ELSE 'open' END,
     posted_at, found_equal_at, superseded_at, superseded_by,
     CASE WHEN known THEN (old).target_unit_price ELSE (payload -> 'target_unit_price' ->> 'amount')::numeric END,
-    CASE WHEN known THEN (old).target_unit_price_currency ELSE payload -> 'target_unit_price' ->> 'currency' END
+    CASE WHEN known THEN (old).target_unit_price_currency ELSE payload -> 'target_unit_price' ->> 'currency' END,
+    refused_at, dropped_at
 -- Whole events are read where their rows are written: to carry them through the joins would cost more than the joins.
 FROM merged LEFT JOIN ({events}) q ON q.position = requested AND q.type = 'AdjustmentRequested'
 WHERE q.position IS NOT NULL OR known

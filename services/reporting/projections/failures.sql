@@ -2,9 +2,10 @@
 INSERT INTO reporting.closed_requests ({closed_requests.columns})
 SELECT :msp_id, :generation, payload ->> 'request_id', occurred_at,
     CASE WHEN type = 'AdjustmentPosted' THEN 'posted' WHEN type = 'UnitsFoundEqual' THEN 'found_equal'
+        WHEN type = 'AdjustmentRefused' THEN 'refused' WHEN type = 'AdjustmentDropped' THEN 'dropped'
         WHEN payload ->> 'superseded_by' IS NULL THEN 'withdrawn' ELSE 'superseded' END
 FROM ({events}) e
-WHERE type IN ('UnitsFoundEqual', 'AdjustmentSuperseded')
+WHERE type IN ('UnitsFoundEqual', 'AdjustmentSuperseded', 'AdjustmentRefused', 'AdjustmentDropped')
     OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
 ORDER BY position
 ON CONFLICT DO NOTHING;
@@ -71,10 +72,26 @@ SELECT :msp_id, :generation, 'adjustment/' || request_id, 'adjustment', request_
 FROM merged
 {failures.upsert};
 
+-- What the brake holds, or the mode only shows, is no failure meanwhile: it may become one again.
+WITH newest AS (
+    SELECT DISTINCT ON (payload ->> 'request_id') 'adjustment/' || (payload ->> 'request_id') AS failure_id, type
+    FROM ({events}) e
+    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentHeld',
+        'AdjustmentShadowed', 'AdjustmentMoved')
+    ORDER BY payload ->> 'request_id', position DESC
+)
+UPDATE reporting.failures r
+SET state = CASE n.type WHEN 'AdjustmentHeld' THEN 'held' WHEN 'AdjustmentShadowed' THEN 'shadowed' ELSE 'open' END,
+    next_try_at = NULL
+FROM newest n
+WHERE r.msp_id = :msp_id AND r.generation = :generation AND r.state <> 'closed' AND r.failure_id = n.failure_id
+    AND n.type IN ('AdjustmentHeld', 'AdjustmentShadowed', 'AdjustmentMoved')
+    AND r.failure_id = ANY (ARRAY(SELECT failure_id FROM newest));
+
 -- What was open and has ended now.
 WITH ended AS (
     SELECT DISTINCT 'adjustment/' || (payload ->> 'request_id') AS failure_id FROM ({events}) e
-    WHERE type IN ('UnitsFoundEqual', 'AdjustmentSuperseded')
+    WHERE type IN ('UnitsFoundEqual', 'AdjustmentSuperseded', 'AdjustmentRefused', 'AdjustmentDropped')
         OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
 )
 UPDATE reporting.failures r

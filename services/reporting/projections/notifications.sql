@@ -4,21 +4,23 @@ WITH events AS MATERIALIZED (
     SELECT position, type, occurred_at, payload ->> 'request_id' AS request_id, payload ->> 'connection_id' AS connection_id,
         payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id,
         -- Whole are kept the few that may be told: most are good signs.
-        CASE WHEN type IN ('AdjustmentFailed', 'AdjustmentParked', 'PlanRefused', 'PollFailed', 'PollCompleted',
+        CASE WHEN type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentHeld', 'PlanRefused', 'PollFailed', 'PollCompleted',
             'CatalogueReadFailed') THEN payload END AS payload
     FROM ({events}) e
     WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
             'UnitsFoundEqual', 'PlanRefused', 'AdjustmentRequested', 'RelationCleared', 'PollFailed', 'PollCompleted',
-            'CatalogueReadFailed', 'CatalogueRead')
+            'CatalogueReadFailed', 'CatalogueRead', 'AdjustmentHeld', 'AdjustmentRefused', 'AdjustmentMoved', 'AdjustmentDropped',
+            'AdjustmentShadowed')
         OR (type = 'AdjustmentPosted' AND (payload ->> 'completes_request')::boolean)
+        -- Of two people the first ends nothing.
+        OR (type = 'AdjustmentApproved' AND payload -> 'nth' = payload -> 'people_needed')
 ),
 marks AS (
     SELECT position, 'adjustment/' || request_id AS subject,
         CASE type WHEN 'AdjustmentFailed' THEN 'failed/' || (payload ->> 'kind')
-            WHEN 'AdjustmentParked' THEN 'held/' || (payload ->> 'kind') END AS trouble
-    FROM events
-    WHERE type IN ('AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased', 'AdjustmentRetried', 'AdjustmentSuperseded',
-        'UnitsFoundEqual', 'AdjustmentPosted')
+            WHEN 'AdjustmentParked' THEN 'held/' || (payload ->> 'kind')
+            WHEN 'AdjustmentHeld' THEN 'held/' || (payload ->> 'rule') END AS trouble
+    FROM events WHERE type LIKE 'Adjustment%' AND type <> 'AdjustmentRequested' OR type = 'UnitsFoundEqual'
     UNION ALL
     SELECT position, 'plan/' || reporting.key_part(psa_connection_id) || '/' || reporting.key_part(psa_product_id),
         CASE type WHEN 'PlanRefused' THEN 'plan_refused' END
@@ -67,8 +69,8 @@ SELECT :msp_id, :generation, n.position, n.kind, e.occurred_at,
     CASE WHEN n.kind = 'quota_low' THEN (e.payload ->> 'subscriptions_put_off')
             || ' of its subscriptions are read later, to stay within the call budget'
         ELSE coalesce(e.payload ->> 'message', e.payload ->> 'reason') END,
-    e.payload ->> 'fix',
-    CASE n.kind WHEN 'held' THEN 'held_adjustments' WHEN 'quota_low' THEN 'api_calls' ELSE 'failures' END,
+    CASE e.type WHEN 'AdjustmentHeld' THEN 'Approve it, or refuse it with a reason.' ELSE e.payload ->> 'fix' END,
+    CASE WHEN e.type = 'AdjustmentHeld' THEN 'held_adjustments' WHEN n.kind = 'quota_low' THEN 'api_calls' ELSE 'failures' END,
     CASE WHEN n.kind IN ('failed', 'held') THEN 'request_id' WHEN n.kind = 'quota_low' THEN 'connection_id' ELSE 'subject' END,
     CASE WHEN n.kind IN ('failed', 'held') THEN e.payload ->> 'request_id'
         WHEN n.kind = 'quota_low' THEN e.payload ->> 'connection_id' ELSE n.subject END
@@ -180,7 +182,8 @@ WITH words (consumer, what, report, model) AS (VALUES
     ('reporting.resources', 'The reports Subscriptions, Linked and Unlinked', 'subscriptions', 'resources'),
     ('reporting.relations', 'The report of relations', 'relations', 'relations'),
     ('reporting.adjustments', 'The adjustment log and the requests', 'adjustments', 'adjustments'),
-    ('reporting.failures', 'The failure log and the held adjustments', 'failures', 'failures'),
+    ('reporting.failures', 'The failure log', 'failures', 'failures'),
+    ('reporting.held', 'What is held, and what shadow mode would post', 'held_adjustments', 'held'),
     ('reporting.psa', 'The PSA''s customers, agreements and products', 'psa_products', 'psa'),
     ('reporting.counts', 'The history of counts', 'counts', 'counts'),
     ('reporting.ledger', 'The reports Drift and Ledger', 'drift', 'ledger'),

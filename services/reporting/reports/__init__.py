@@ -18,6 +18,7 @@ from services.reporting.reports.notifications import DELIVERIES, NOTIFICATIONS, 
 from services.reporting.reports.psa import PSA_AGREEMENTS, PSA_CUSTOMERS, PSA_PRODUCTS
 from services.reporting.reports.questions import QUESTIONS
 from services.reporting.reports.relations import RELATIONS
+from services.reporting.reports.shadow import SHADOW
 
 REPORTS: dict[str, Report] = {
     report.name: report
@@ -32,6 +33,7 @@ REPORTS: dict[str, Report] = {
         REQUESTS,
         FAILURES,
         HELD,
+        SHADOW,
         RELATIONS,
         QUESTIONS,
         PSA_CUSTOMERS,

@@ -24,7 +24,8 @@ ACTIVITY = Report(
             Kind.ID,
             "relation_set, relation_cleared, renewal_settled, agreement_move_settled, policy_changed, "
             "connection_saved, msp_added, adjustment_posted, "
-            "adjustment_parked, adjustment_released, adjustment_retried, close_check_accepted, close_signed_off, "
+            "adjustment_parked, adjustment_released, adjustment_retried, adjustment_held, adjustment_approved, "
+            "adjustment_refused, adjustment_moved, adjustment_dropped, close_check_accepted, close_signed_off, "
             "close_reopened, close_invoiced, posting_paused, posting_resumed, notification_rule_saved, "
             "notification_rule_removed, user_role_set, user_disabled, user_codes_reset, api_key_made or "
             "api_key_revoked.",

@@ -1,14 +1,18 @@
 """Adjustments and requests -> what was asked of the PSA and what was posted."""
 
-from services.reporting.reports.columns import Kind, Order, Report, columns, living, named, of
-from services.reporting.tables import ODIN_NAMES, PSA_NAMES, adjustments, requests
+from sqlalchemy import and_
+
+from services.reporting.reports.columns import Column, Kind, Order, Report, columns, living, named, of
+from services.reporting.tables import ODIN_NAMES, PSA_NAMES, adjustments, held_requests, requests
+
+_HELD = and_(living(held_requests, "held"), held_requests.c.request_id == adjustments.c.request_id)
 
 ADJUSTMENTS = Report(
     "adjustments",
     "Adjustment",
     "The adjustment log: what was posted to the PSA, proved by reading back.",
     "adjustments",
-    adjustments,
+    adjustments.outerjoin(held_requests, _HELD),
     living(adjustments, "adjustments"),
     columns(
         of(adjustments, "position", Kind.POSITION, "The place in the MSP's log where it is recorded."),
@@ -35,6 +39,13 @@ ADJUSTMENTS = Report(
         of(adjustments, "proof", Kind.ID, "How it was proved."),
         of(adjustments, "attempt", Kind.WHOLE, "The try that went through."),
         of(adjustments, "completes_request", Kind.FLAG, "Whether the request was done with it."),
+        Column(
+            "approved_by",
+            Kind.TEXT,
+            held_requests.c.approved_by,
+            nullable=True,
+            help="Who approved it, when the brake held it before.",
+        ),
     ),
     "position",
     (Order("adjustment_date", descending=True),),
@@ -55,10 +66,12 @@ REQUESTS = Report(
         of(requests, "target_unit_price", Kind.MONEY, "The unit price it shall have; null: as it is."),
         of(requests, "reason", Kind.TEXT, "Why it was asked."),
         of(requests, "requested_at", Kind.MOMENT, "When it was asked."),
-        of(requests, "state", Kind.ID, "open, posted, found_equal or superseded."),
+        of(requests, "state", Kind.ID, "open, posted, found_equal, superseded, refused or dropped."),
         of(requests, "posted_at", Kind.MOMENT, "When its last adjustment was posted."),
         of(requests, "found_equal_at", Kind.MOMENT, "When the PSA was found to have the units already."),
         of(requests, "superseded_at", Kind.MOMENT, "When it gave way to another, or to none."),
+        of(requests, "refused_at", Kind.MOMENT, "When a person refused it."),
+        of(requests, "dropped_at", Kind.MOMENT, "When a person gave it up."),
         of(requests, "superseded_by", Kind.ID, "The request it gave way to."),
     ),
     "request_id",

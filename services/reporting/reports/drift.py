@@ -22,6 +22,7 @@ from services.reporting.reports.ledger import units_of
 from services.reporting.tables import (
     ODIN_NAMES,
     failures,
+    held_requests,
     ledger,
     product_units,
     psa_products,
@@ -73,10 +74,10 @@ _FEEDS = (
 )
 _PRODUCT = (_FEEDS.c.psa_connection_id, _FEEDS.c.psa_product_id)
 _OPEN = (
-    select(requests.c.request_id, requests.c.requested_at)
+    select(requests.c.request_id, requests.c.requested_at, requests.c.state)
     .where(
         living(requests, "adjustments"),
-        requests.c.state == "open",
+        or_(requests.c.state == "open", requests.c.state == "refused", requests.c.state == "dropped"),
         requests.c.psa_connection_id == _PRODUCT[0],
         requests.c.psa_product_id == _PRODUCT[1],
     )
@@ -104,6 +105,14 @@ _SOURCE = (
             _STUCK.c.failure_id == literal("adjustment/").op("||")(_OPEN.c.request_id),
             _STUCK.c.state != "closed",
             _STUCK.c.attempts > 0,
+        ),
+    )
+    .outerjoin(
+        held_requests,
+        and_(
+            living(held_requests, "held"),
+            held_requests.c.request_id == _OPEN.c.request_id,
+            held_requests.c.state == "held",
         ),
     )
     .outerjoin(
@@ -242,9 +251,13 @@ DRIFT = Report(
         Column(
             "request_state",
             Kind.ID,
-            case((_OPEN.c.request_id.is_not(None), func.coalesce(_STUCK.c.state, "open"))),
+            case(
+                (_OPEN.c.state != "open", _OPEN.c.state),
+                (held_requests.c.request_id.is_not(None), "held"),
+                (_OPEN.c.request_id.is_not(None), func.coalesce(_STUCK.c.state, "open")),
+            ),
             nullable=True,
-            help="open (under way, or tried again by itself) or parked (waits for a person).",
+            help="open (under way, or tried again by itself), parked or held (waits for a person), refused or dropped.",
         ),
         of(
             _STUCK,

@@ -56,9 +56,16 @@ FAILURES = Report(
         of(failures, "first_failed_at", Kind.MOMENT, "When it failed first.", nullable=False),
         of(failures, "last_failed_at", Kind.MOMENT, "When it failed last.", nullable=False),
         of(failures, "next_try_at", Kind.MOMENT, "When it is tried again by itself."),
-        of(failures, "state", Kind.ID, "open (tried again by itself), parked (waits for a person) or closed."),
+        of(
+            failures,
+            "state",
+            Kind.ID,
+            "open (tried again by itself), parked (waits for a person), held or shadowed (no failure meanwhile) or closed.",
+        ),
         of(failures, "closed_at", Kind.MOMENT, "When it ended."),
-        of(failures, "closed_by", Kind.ID, "posted, found_equal, superseded, withdrawn or went well."),
+        of(
+            failures, "closed_by", Kind.ID, "posted, found_equal, superseded, withdrawn, refused, dropped or went well."
+        ),
     ),
     "failure_id",
     (Order("first_failed_at", descending=True),),

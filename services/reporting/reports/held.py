@@ -1,62 +1,48 @@
-"""Parked adjustments -> what waits for a person: the rule that held it, units before and after, since when, for how much money."""
+"""What the brake holds -> the rule, the units and the money of each, what speaks for and against it, who has approved it."""
 
 from sqlalchemy import and_
 
 from services.reporting.reports.columns import Column, Kind, Order, Report, columns, living, named, of
-from services.reporting.reports.ledger import units_of
-from services.reporting.tables import ODIN_NAMES, PSA_NAMES, failures, product_units, psa_products
-
-_PRODUCT = and_(
-    living(psa_products, "psa"),
-    psa_products.c.psa_connection_id == failures.c.psa_connection_id,
-    psa_products.c.psa_product_id == failures.c.psa_product_id,
-)
-_UNITS = units_of(failures.c.psa_connection_id, failures.c.psa_product_id)
-_CHANGE = failures.c.target_units - product_units.c.read_units
+from services.reporting.tables import ODIN_NAMES, PSA_NAMES, held_requests
 
 HELD = Report(
     "held_adjustments",
     "HeldAdjustment",
-    "Adjustments that wait for a person, and why.",
-    "failures",
-    failures.outerjoin(psa_products, _PRODUCT).outerjoin(product_units, _UNITS),
-    and_(living(failures, "failures"), failures.c.subject == "adjustment", failures.c.state == "parked"),
+    "Adjustments that the brake holds until people have approved them, and why.",
+    "held",
+    held_requests,
+    and_(living(held_requests, "held"), held_requests.c.state == "held"),
     columns(
-        of(failures, "request_id", Kind.ID, "The request: what is released.", nullable=False),
-        named(failures, *ODIN_NAMES, *PSA_NAMES),
+        of(held_requests, "request_id", Kind.ID, "The request: what is approved or refused.", nullable=False),
+        named(held_requests, *ODIN_NAMES, *PSA_NAMES),
         of(
-            failures,
-            "kind",
+            held_requests,
+            "rule",
             Kind.ID,
-            "The rule that held it: large_change, contradiction, preflight or rejected.",
-            as_name="rule",
-            nullable=False,
+            "The rule that holds it: freeze, hold_first, mode, short_answer, to_zero, fall, rise, swing, hour or changed.",
         ),
-        of(failures, "message", Kind.TEXT, "The rule in words.", as_name="rule_text", nullable=False),
-        of(failures, "fix", Kind.TEXT, "What to do.", nullable=False),
-        of(product_units, "read_units", Kind.WHOLE, "The product's units, as last read.", as_name="units_before"),
-        of(product_units, "read_at", Kind.MOMENT, "When they were read.", as_name="units_read_at"),
-        of(failures, "target_units", Kind.WHOLE, "The units that the product shall have.", nullable=False),
-        Column("unit_change", Kind.WHOLE, _CHANGE, nullable=True, help="By how many units it would change."),
+        of(held_requests, "rule_text", Kind.TEXT, "The rule with its numbers."),
+        of(held_requests, "severity", Kind.ID, "normal or high."),
+        of(held_requests, "units_before", Kind.WHOLE, "The units that the PSA had when it was held."),
+        of(held_requests, "target_units", Kind.WHOLE, "The units that the product shall have."),
         Column(
-            "price_per_period",
-            Kind.MONEY,
-            _CHANGE * psa_products.c.unit_price,
-            nullable=True,
-            help="The change at the product's price, for one billing period. Null when a part is unknown.",
-            currency=psa_products.c.unit_price_currency,
-        ),
-        of(failures, "attempts", Kind.WHOLE, "How often it was tried or told."),
-        of(
-            failures,
-            "first_failed_at",
-            Kind.MOMENT,
-            "Since when it has not gone out.",
-            as_name="held_since",
+            "unit_change",
+            Kind.WHOLE,
+            held_requests.c.target_units - held_requests.c.units_before,
             nullable=False,
+            help="By how many units it would change.",
         ),
+        of(held_requests, "effective_date", Kind.DATE, "The first day from which it would count."),
+        of(held_requests, "money_now", Kind.MONEY, "Our reckoning of what it bills for the rest of that period."),
+        of(held_requests, "price_per_month", Kind.MONEY, "The change at the product's price, for a month."),
+        of(held_requests, "evidence_for", Kind.TEXT, "What speaks for it, a line each."),
+        of(held_requests, "evidence_against", Kind.TEXT, "What speaks against it, a line each."),
+        of(held_requests, "approvals", Kind.WHOLE, "How many people have approved it."),
+        of(held_requests, "approved_by", Kind.TEXT, "Who they are."),
+        of(held_requests, "people_needed", Kind.WHOLE, "How many people must approve it."),
+        of(held_requests, "held_since", Kind.MOMENT, "Since when it is held."),
     ),
     "request_id",
     (Order("held_since"),),
-    ("unit_change", "price_per_period"),
+    ("unit_change", "money_now", "price_per_month"),
 )

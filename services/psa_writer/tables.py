@@ -63,8 +63,8 @@ relations = Table(
     Column("relation_id", Text, primary_key=True),
     Column("connection_id", Text, nullable=False),
     Column("psa_product_id", Text, nullable=False),
-    Column("frozen", Boolean, nullable=False),
     Column("set_by", Text, nullable=False, server_default=""),
+    Column("frozen", Boolean, nullable=False),
 )
 
 # wish: the AdjustmentRequested as it stands in the log at `position`. alone: sent one a call after a contradiction.

@@ -205,8 +205,8 @@ requests = _read_model(
     *_texts("state"),
     *(_moment(name) for name in ("posted_at", "found_equal_at", "superseded_at")),
     *_optional("superseded_by"),
-    *_money("target_unit_price"),
     *(_moment(name) for name in ("refused_at", "dropped_at")),
+    *_money("target_unit_price"),
 )
 held_requests = _read_model(
     "held_requests",

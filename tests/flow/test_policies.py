@@ -8,7 +8,7 @@ import pytest
 from gateway.people.permissions import Role
 from tests.gateway.browser import Browser, add_user
 from tests.gateway.serving import gateway
-from tests.house import House, MspHouse
+from tests.house import House
 from tests.servers import role_url
 from tests.waiting import wait_for
 
@@ -22,8 +22,9 @@ SAVE = """mutation ($msp: String!, $changes: [PolicyChangeInput!]!, $version: In
 
 
 @pytest.mark.timeout(400)
-def test_what_a_preview_of_policies_shows_is_what_happens_once_they_are_saved(house: House, msp: MspHouse) -> None:
+def test_what_a_preview_of_policies_shows_is_what_happens_once_they_are_saved(house: House) -> None:
     # given two companies whose counts rise by 80, too much to go out by themselves
+    msp = house.add_msp(brake=True)
     lines = {}
     for company in ("Transcorr", "Hall"):
         resource = msp.add_resource(company, "Exchange Online (Plan 1)", 4)
@@ -37,8 +38,8 @@ def test_what_a_preview_of_policies_shows_is_what_happens_once_they_are_saved(ho
     for resource in lines:
         msp.odin.set_count(resource.subscription_id, resource.resource_id, 84)
     msp.poll()
-    wait_for(lambda: msp.count_of("AdjustmentParked") == 2, 60, what="both to be held")
-    changes = [{"name": "largest_change_units", "value": "500", "companyId": large.company_id}]
+    wait_for(lambda: msp.count_of("AdjustmentHeld") == 2, 60, what="both to be held")
+    changes = [{"name": "brake_rise_units", "value": "500", "companyId": large.company_id}]
 
     with gateway(role_url(house.url, "trueup_gateway"), house.rabbitmq_url) as answering:
         add_user(house.engine, msp.msp_id, f"{msp.msp_id}@acme.example", Role.ADMIN)
@@ -53,7 +54,7 @@ def test_what_a_preview_of_policies_shows_is_what_happens_once_they_are_saved(ho
     # then
     assert (shown["adjustments"], shown["posted"], shown["held"], shown["heldNow"]) == (2, 1, 1, 2)
     assert (shown["unitChange"], shown["pricePerMonth"]) == (80, [{"amount": "800.00", "currency": "USD"}])
-    assert [(hold["reason"], hold["adjustments"]) for hold in shown["holds"]] == [("large_change", 1)]
+    assert [(hold["reason"], hold["adjustments"]) for hold in shown["holds"]] == [("rise", 1)]
     assert saved == {"version": 1, "results": [{"ok": True, "refusal": None}]}
     wait_for(lambda: msp.units(large_line) == 84, 60, what="the post")
     assert [adjustment.unit_change for adjustment in msp.ledger(large_line)] == [80]

@@ -35,18 +35,18 @@ def test_values_are_given_and_taken_away_where_the_change_says() -> None:
         [
             PolicyChange("decrease_effective", None, Scope(HALL)),
             PolicyChange("decrease_effective", "today"),
-            PolicyChange("largest_change_units", "5", Scope(HALL, MAIL)),
+            PolicyChange("brake_rise_units", "5", Scope(HALL, MAIL)),
         ],
     )
 
     assert after == {
         WHOLE_MSP: {"unit_cost": "report", "decrease_effective": "today"},
-        Scope(HALL, MAIL): {"largest_change_units": "5"},
+        Scope(HALL, MAIL): {"brake_rise_units": "5"},
     }
     assert steps(before, after) == [
         PolicyStep("decrease_effective", WHOLE_MSP, None, "today"),
         PolicyStep("decrease_effective", Scope(HALL), "today", None),
-        PolicyStep("largest_change_units", Scope(HALL, MAIL), None, "5"),
+        PolicyStep("brake_rise_units", Scope(HALL, MAIL), None, "5"),
     ]
 
 

@@ -9,19 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from domain.events import AdjustmentParked
+from domain.events import AdjustmentHeld
 from domain.keys import CompanyId, ResourceId
 from domain.money import Money
 from domain.policies import WHOLE_MSP, Policies, Scope
 from gateway.deciding import Deciding
 from gateway.draft_policies import PolicyChange
 from services.psa_writer import preview_policies
-from services.psa_writer.policies_for import bounds, post_policies
+from services.psa_writer.check_brake import limits_of
+from services.psa_writer.policies_for import post_policies
 from services.psa_writer.preview_policies import Verdict, sum_up
 from tests.psa_writer.writing import Writing
 
 COMPANY = CompanyId("1200000501")
 AUGUST = date(2026, 8, 1)
+
+
+@pytest.fixture
+def writing(braked: Writing) -> Writing:
+    """With the limits that hold when nothing was decided."""
+    return braked
 
 
 @pytest.fixture
@@ -58,8 +65,8 @@ def test_what_would_be_posted_and_held_is_told_with_units_and_money_and_nothing_
     # +7 and -2 at 10.00 a month each
     assert (found["unit_change"], found["price_per_month"]) == (5, [{"amount": "50.00", "currency": "USD"}])
     [hold] = found["holds"]
-    assert (hold["reason"], hold["adjustments"]) == ("large_change", 1)
-    assert hold["message"].startswith("The change of 85 units is larger than 50 units")
+    assert (hold["reason"], hold["adjustments"]) == ("rise", 1)
+    assert hold["message"].startswith("Rises from 5 to 90 units: by 85 units, limit 50")
     assert [(each["reason"], each["adjustments"]) for each in found["hindrances"]] == [("product_gone", 1)]
     assert (found["held_now"], found["left_out"]) == (0, 0)
     assert (writing.desk.ledger(), writing.told(), set(writing.states().values())) == ([], [], {"planned"})
@@ -74,7 +81,7 @@ def test_an_exception_lets_out_what_it_is_for(writing: Writing, some: dict[str, 
     if isinstance(scope, str):
         scope = Scope(None, ResourceId(f"r{some[scope]}"))
 
-    assert preview(writing, ("largest_change_units", "500", scope))["posted"] == posted
+    assert preview(writing, ("brake_rise_units", "500", scope))["posted"] == posted
 
 
 def test_what_a_preview_shows_is_what_is_posted_once_it_is_saved_and_what_was_held_goes_out(
@@ -83,14 +90,14 @@ def test_what_a_preview_shows_is_what_is_posted_once_it_is_saved_and_what_was_he
     # given a large change that waits for a person
     writing.resume()
     writing.settle(600, step=60)
-    assert [event.kind for event in writing.told(AdjustmentParked)].count("large_change") == 1
-    shown = preview(writing, ("largest_change_units", "500", WHOLE_MSP))
+    assert [event.rule for event in writing.told(AdjustmentHeld)].count("rise") == 1
+    shown = preview(writing, ("brake_rise_units", "500", WHOLE_MSP))
     assert (shown["held_now"], counts(shown), shown["unit_change"]) == (1, {"posted": 1, "hindered": 1}, 85)
 
     # when the bound is raised, and nobody releases anything
     before = len(writing.posted())
     deciding = Deciding(writing.engine, writing.clock, "mara")
-    deciding.save(writing.msp_id, [PolicyChange("largest_change_units", "500")])
+    deciding.save(writing.msp_id, [PolicyChange("brake_rise_units", "500")])
     writing.settle(60)
 
     # then
@@ -104,7 +111,7 @@ def test_an_exception_holds_the_posts_of_its_resource_and_no_others(writing: Wri
         connection.execute(
             text(
                 """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at, resource_id)
-                   VALUES (:m, 'largest_change_units', '2', 1, now(), :r),
+                   VALUES (:m, 'brake_rise_units', '2', 1, now(), :r),
                           (:m, 'increase_effective', 'next_period', 1, now(), :o)"""
             ),
             {"m": writing.msp_id, "r": f"r{line}", "o": f"r{other}"},
@@ -114,7 +121,7 @@ def test_an_exception_holds_the_posts_of_its_resource_and_no_others(writing: Wri
     writing.work()
 
     assert [(product, change, day) for product, change, day, _ in writing.posted()] == [(str(other), 7, AUGUST)]
-    assert sorted(writing.states().values()) == ["done", "parked"]
+    assert sorted(writing.states().values()) == ["done", "held"]
 
 
 def test_what_contradicts_our_own_posts_waits_for_a_person_whatever_is_decided(writing: Writing) -> None:
@@ -127,7 +134,7 @@ def test_what_contradicts_our_own_posts_waits_for_a_person_whatever_is_decided(w
 
     # when
     Deciding(writing.engine, writing.clock, "mara").save(
-        writing.msp_id, [PolicyChange("largest_change_units", "500"), PolicyChange("largest_change_percent", "500")]
+        writing.msp_id, [PolicyChange("brake_rise_units", "500"), PolicyChange("brake_rise_percent", "500")]
     )
     writing.settle(900)
 
@@ -159,9 +166,9 @@ def test_of_several_resources_that_feed_a_product_the_most_careful_value_holds()
     decided = Policies(
         1,
         {
-            Scope(None, mail): {"increase_effective": "next_period", "largest_change_units": "9"},
+            Scope(None, mail): {"increase_effective": "next_period", "brake_rise_units": "9"},
             Scope(None, office): {"decrease_effective": "today", "posted_period": "refuse"},
-            WHOLE_MSP: {"decrease_effective": "today", "largest_change_units": "70"},
+            WHOLE_MSP: {"decrease_effective": "today", "brake_rise_units": "70"},
         },
     )
 
@@ -173,8 +180,8 @@ def test_of_several_resources_that_feed_a_product_the_most_careful_value_holds()
         "posted_period": "refuse",
         "unit_cost": "post",
     }
-    assert bounds(decided, both).largest_change_units == 9
-    assert bounds(decided, both[1:]).largest_change_units == bounds(decided, ()).largest_change_units == 70
+    assert limits_of(decided, both).brake_rise_units == 9
+    assert limits_of(decided, both[1:]).brake_rise_units == limits_of(decided, ()).brake_rise_units == 70
 
 
 VERDICTS = st.builds(

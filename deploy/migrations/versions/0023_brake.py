@@ -27,6 +27,10 @@ NAMES = ", ".join(
 def upgrade() -> None:
     for old, new in RENAMED.items():
         op.execute(f"UPDATE setup.policies SET policy = '{new}' WHERE policy = '{old}'")
+        op.execute(
+            f"""UPDATE setup.policy_versions SET decided = replace(decided::text, '"{old}"', '"{new}"')::jsonb
+                WHERE decided::text LIKE '%"{old}"%'"""
+        )
     writer()
     lineage()
     reports()

@@ -74,10 +74,9 @@ SELECT :msp_id, :generation, request_id,
     CASE WHEN posted_at IS NOT NULL THEN 'posted' WHEN found_equal_at IS NOT NULL THEN 'found_equal'
         WHEN superseded_at IS NOT NULL THEN 'superseded' WHEN refused_at IS NOT NULL THEN 'refused'
         WHEN dropped_at IS NOT NULL THEN 'dropped' ELSE 'open' END,
-    posted_at, found_equal_at, superseded_at, superseded_by,
+    posted_at, found_equal_at, superseded_at, superseded_by, refused_at, dropped_at,
     CASE WHEN known THEN (old).target_unit_price ELSE (payload -> 'target_unit_price' ->> 'amount')::numeric END,
-    CASE WHEN known THEN (old).target_unit_price_currency ELSE payload -> 'target_unit_price' ->> 'currency' END,
-    refused_at, dropped_at
+    CASE WHEN known THEN (old).target_unit_price_currency ELSE payload -> 'target_unit_price' ->> 'currency' END
 -- Whole events are read where their rows are written: to carry them through the joins would cost more than the joins.
 FROM merged LEFT JOIN ({events}) q ON q.position = requested AND q.type = 'AdjustmentRequested'
 WHERE q.position IS NOT NULL OR known

@@ -21,6 +21,9 @@ from deploy.sandbox.clock import SandboxClock
 from deploy.sandbox.odin import OdinAccount, odin_sandbox
 from deploy.servers.ports import free_port
 from domain.keys import CompanyId, ConnectionId, MspId, ResourceId, ResourceKey, SubscriptionId
+from domain.policies import WHOLE_MSP, Scope
+from gateway.deciding import Deciding
+from gateway.draft_policies import PolicyChange
 from gateway.set_up import SetUp
 from plumbing import rpc
 from plumbing.clock import Clock
@@ -164,6 +167,11 @@ class MspHouse:
     odin: OdinAccount
     psa: Desk
     set_up: SetUp
+
+    def decide(self, policy: str, value: str | None, scope: Scope = WHOLE_MSP) -> None:
+        """Gives a policy another value, as an admin does."""
+        change = PolicyChange(policy, value, scope)
+        Deciding(self.house.engine, Clock(), "test").save(self.msp_id, [change])
 
     def add_resource(
         self, company: str, name: str, count: int, *, cost: str = "3.40", price: str = "4.00", begun_days_ago: int = 0

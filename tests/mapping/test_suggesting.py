@@ -89,6 +89,17 @@ def test_a_company_that_is_linked_is_asked_for_no_customer_and_its_products_come
     assert product_of(mapping, teams) == "1403"
 
 
+def test_a_customer_that_belongs_to_a_company_is_suggested_to_no_other(mapping: Mapping) -> None:
+    namesake = odin(company_id="1200000999", subscription_id="1000999")
+    mapping.append(discovered(namesake))
+    mapping.set(mapping.wish(ODIN, PSA))
+
+    swept(mapping)
+
+    assert PSA.psa_customer_id not in {row["psa_customer_id"] for row in rows(mapping, "companies")}
+    assert product_of(mapping, namesake) is None
+
+
 def test_what_is_gone_or_linked_is_suggested_no_more(mapping: Mapping) -> None:
     mapping.append(psa_product(MAIL))
     swept(mapping)

@@ -48,7 +48,7 @@ def weighed() -> None:
 
 def suggested() -> None:
     op.execute("CREATE SCHEMA suggested")
-    grant("USAGE", "SCHEMA suggested", "trueup_mapping", "trueup_gateway", "trueup_reporting")
+    grant("USAGE", "SCHEMA suggested", "trueup_mapping", "trueup_gateway")
     names = {
         "companies": "connection_id, company_id",
         "subscriptions": "connection_id, company_id, subscription_id",
@@ -72,7 +72,7 @@ def suggested() -> None:
         )
         wall(f"suggested.{table}")
         grant("SELECT, INSERT, UPDATE, DELETE", f"suggested.{table}", "trueup_mapping")
-        grant("SELECT", f"suggested.{table}", "trueup_gateway", "trueup_reporting")
+        grant("SELECT", f"suggested.{table}", "trueup_gateway")
     op.execute("CREATE TABLE suggested.due (msp_id text PRIMARY KEY, version bigint NOT NULL)")
     wall("suggested.due")
     grant("SELECT, INSERT, UPDATE, DELETE", "suggested.due", "trueup_mapping")

@@ -60,7 +60,7 @@ def reactor(clock: Clock) -> Reactor:
             if isinstance(envelope.event, SubscriptionRenewed):
                 _follow(connection, msp_id, envelope, envelope.event, clock.now())
         if any(not isinstance(envelope.event, ResourceCountChanged) for envelope in envelopes):
-            suggesting.mark_due(connection, msp_id)
+            suggesting.mark(connection, msp_id)
 
     return Reactor("mapping.relations", "mapping", TYPES, react, batch=2_000)
 

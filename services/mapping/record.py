@@ -39,7 +39,7 @@ def record(connection: Connection, msp_id: MspId, events: Sequence[RelationEvent
         new.append(NewEvent(stream=stream(resource_key), stream_version=version, event=event, occurred_at=now))
         rows[str(resource_key)] = _row(msp_id, event, version)
     upsert(connection, tables.relations, list(rows.values()))
-    suggesting.mark_due(connection, msp_id)
+    suggesting.mark(connection, msp_id)
     event_log.append(
         connection,
         msp_id,

@@ -67,7 +67,7 @@ def reactor(clock: Clock) -> Reactor:
             cause = record.Cause(seen[-1].correlation_id, "", seen[-1].position)
             moving.look(connection, msp_id, today, clock.now(), cause)
         if any(not isinstance(envelope.event, ResourceCountChanged) for envelope in envelopes):
-            suggesting.mark_due(connection, msp_id)
+            suggesting.mark(connection, msp_id)
 
     return Reactor("mapping.relations", "mapping", TYPES, react, batch=2_000)
 

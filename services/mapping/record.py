@@ -59,7 +59,7 @@ def record(connection: Connection, msp_id: MspId, events: Sequence[MappingEvent]
         new.append(NewEvent(stream=stream(event, msp_id), stream_version=version, event=event, occurred_at=now))
     upsert(connection, tables.relations, list(relations.values()))
     upsert(connection, tables.exclusions, list(exclusions.values()))
-    suggesting.mark_due(connection, msp_id)
+    suggesting.mark(connection, msp_id)
     event_log.append(
         connection,
         msp_id,

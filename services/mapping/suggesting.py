@@ -1,6 +1,6 @@
 """What may be linked, in mapping's rows -> what to link it with, in the tables that reports read; never linked by itself.
 
-Suggestions are derived: whatever may change them marks the MSP as due, and the next sweep weighs all of it anew. A sweep that is
+Suggestions are derived: whatever may change them marks the MSP, and the next sweep weighs all of it anew. A sweep that is
 disturbed, or done twice, leaves the same rows.
 """
 
@@ -15,7 +15,6 @@ import orjson
 from sqlalchemy import Connection, Engine, Row, Table, text
 
 from domain.keys import MspId
-from plumbing import setup
 from plumbing.clock import Clock
 from plumbing.upsert import upsert
 from services.mapping import tables
@@ -51,31 +50,40 @@ WHERE msp_id = :msp_id AND NOT gone ORDER BY psa_connection_id, psa_customer_id
 """
 
 
-def mark_due(connection: Connection, msp_id: MspId) -> None:
+def mark(connection: Connection, msp_id: MspId) -> None:
     """What is suggested to the MSP may be another from now on."""
     connection.execute(
         text(
-            """INSERT INTO suggested.due AS kept (msp_id, version) VALUES (:msp_id, 1)
+            """INSERT INTO suggested.weighed AS kept (msp_id, version) VALUES (:msp_id, 1)
                ON CONFLICT (msp_id) DO UPDATE SET version = kept.version + 1"""
         ),
         {"msp_id": msp_id},
     )
 
 
+_WEIGHED = """
+SELECT w.msp_id, w.version, w.weighed_version, w.weighed_on, m.time_zone FROM suggested.weighed w JOIN setup.msps m USING (msp_id)
+ORDER BY w.msp_id
+"""
+_NOTE = "UPDATE suggested.weighed SET weighed_version = :version, weighed_on = :today WHERE msp_id = :msp_id"
+
+
 def refresh_due(engine: Engine, clock: Clock) -> None:
-    """Weighs anew for each MSP that is due. What is marked meanwhile stays marked, and the next sweep does it again."""
+    """Weighs anew for each MSP that was marked, or for which another day has begun: agreements begin and end. What is marked
+    meanwhile stays marked, and the next sweep does it again."""
     with engine.connect() as connection:
-        due = connection.execute(text("SELECT msp_id, version FROM suggested.due ORDER BY msp_id")).all()
-    for msp_id, version in due:
+        weighed = connection.execute(text(_WEIGHED)).all()
+    for row in weighed:
+        today = clock.today(row.time_zone)
+        if (row.weighed_version, row.weighed_on) == (row.version, today):
+            continue
         with engine.begin() as connection:
+            values = {"msp_id": row.msp_id, "version": row.version, "today": today}
             # Another replica may be at it: it is done once.
-            key = {"msp_id": msp_id, "version": version}
-            if not connection.scalar(
-                text("SELECT pg_try_advisory_xact_lock(hashtextextended('suggested/' || :msp_id, 7426))"), key
-            ):
-                continue
-            refresh(connection, MspId(msp_id), clock.today(setup.msp(connection, MspId(msp_id)).time_zone))
-            connection.execute(text("DELETE FROM suggested.due WHERE msp_id = :msp_id AND version = :version"), key)
+            lock = text("SELECT pg_try_advisory_xact_lock(hashtextextended('suggested/' || :msp_id, 7426))")
+            if connection.scalar(lock, values):
+                refresh(connection, MspId(row.msp_id), today)
+                connection.execute(text(_NOTE), values)
 
 
 def refresh(connection: Connection, msp_id: MspId, today: date) -> None:

@@ -187,5 +187,3 @@ suggested_resources = Table(
     _text("psa_product_name"),
     *_weighed(),
 )
-
-suggestions_due = Table("due", SUGGESTED, _key("msp_id"), Column("version", BigInteger, nullable=False))

@@ -1,5 +1,6 @@
 """What is suggested, kept in tables on a real database: brought up to date by the sweep, of each MSP alone, and never linked."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from domain.events import RelationSet
 from services.mapping import suggesting
 from tests.mapping.conftest import OTHER_COMPANY, OTHER_CUSTOMER, OTHER_PRODUCT, Mapping, other_msp
 from tests.world import (
+    MORNING,
     ODIN,
     PSA,
     World,
@@ -43,7 +45,7 @@ def rows(mapping: Mapping, table: str, msp_id: str = "acme") -> list[dict[str, A
 
 def due(mapping: Mapping) -> list[str]:
     with mapping.engine.connect() as connection:
-        return list(connection.scalars(text("SELECT msp_id FROM suggested.due ORDER BY 1")))
+        return list(connection.scalars(text("SELECT msp_id FROM suggested.weighed WHERE version > weighed_version")))
 
 
 def product_of(mapping: Mapping, names: Any = ODIN) -> str | None:
@@ -87,6 +89,17 @@ def test_a_company_that_is_linked_is_asked_for_no_customer_and_its_products_come
     assert ODIN.subscription_id not in {row["subscription_id"] for row in rows(mapping, "subscriptions")}
     assert product_of(mapping, ODIN) is None
     assert product_of(mapping, teams) == "1403"
+
+
+def test_a_customer_that_belongs_to_a_company_is_suggested_to_no_other(mapping: Mapping) -> None:
+    namesake = odin(company_id="1200000999", subscription_id="1000999")
+    mapping.append(discovered(namesake))
+    mapping.set(mapping.wish(ODIN, PSA))
+
+    swept(mapping)
+
+    assert PSA.psa_customer_id not in {row["psa_customer_id"] for row in rows(mapping, "companies")}
+    assert product_of(mapping, namesake) is None
 
 
 def test_what_is_gone_or_linked_is_suggested_no_more(mapping: Mapping) -> None:
@@ -146,12 +159,26 @@ def test_what_is_marked_while_it_is_weighed_is_weighed_again(mapping: Mapping, m
     def marked_meanwhile(connection: Any, msp_id: Any, today: Any) -> None:
         weigh(connection, msp_id, today)
         with mapping.engine.begin() as other:
-            suggesting.mark_due(other, msp_id)
+            suggesting.mark(other, msp_id)
 
     monkeypatch.setattr(suggesting, "refresh", marked_meanwhile)
     suggesting.refresh_due(mapping.engine, mapping.clock)
 
     assert due(mapping) == ["acme"]
+
+
+def test_another_day_weighs_anew_since_agreements_end(mapping: Mapping) -> None:
+    mapping.append(psa_product(MAIL), psa_agreement(PSA, end_date=MORNING.date()))
+    swept(mapping)
+    key = str(ODIN.resource_key(mapping.msp_id))
+    [before] = [row for row in rows(mapping, "resources") if row["resource_key"] == key]
+
+    mapping.clock.moment = MORNING + timedelta(days=1)
+    suggesting.refresh_due(mapping.engine, mapping.clock)
+
+    [after] = [row for row in rows(mapping, "resources") if row["resource_key"] == key]
+    assert (before["score"] >= Decimal("0.9"), after["score"]) == (True, Decimal("0.50"))
+    assert "ended" in {one["kind"] for one in after["evidence"]}
 
 
 def test_a_period_and_a_part_number_reach_the_evidence(mapping: Mapping) -> None:

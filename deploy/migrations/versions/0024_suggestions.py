@@ -48,7 +48,7 @@ def weighed() -> None:
 
 def suggested() -> None:
     op.execute("CREATE SCHEMA suggested")
-    grant("USAGE", "SCHEMA suggested", "trueup_mapping", "trueup_gateway", "trueup_reporting")
+    grant("USAGE", "SCHEMA suggested", "trueup_mapping", "trueup_gateway")
     names = {
         "companies": "connection_id, company_id",
         "subscriptions": "connection_id, company_id, subscription_id",
@@ -72,11 +72,18 @@ def suggested() -> None:
         )
         wall(f"suggested.{table}")
         grant("SELECT, INSERT, UPDATE, DELETE", f"suggested.{table}", "trueup_mapping")
-        grant("SELECT", f"suggested.{table}", "trueup_gateway", "trueup_reporting")
-    op.execute("CREATE TABLE suggested.due (msp_id text PRIMARY KEY, version bigint NOT NULL)")
-    wall("suggested.due")
-    grant("SELECT, INSERT, UPDATE, DELETE", "suggested.due", "trueup_mapping")
-    op.execute("INSERT INTO suggested.due SELECT DISTINCT msp_id, 1 FROM mapping.resources")
+        grant("SELECT", f"suggested.{table}", "trueup_gateway")
+    op.execute(
+        """CREATE TABLE suggested.weighed (
+            msp_id text PRIMARY KEY,
+            version bigint NOT NULL,
+            weighed_version bigint NOT NULL DEFAULT 0,
+            weighed_on date
+        )"""
+    )
+    wall("suggested.weighed")
+    grant("SELECT, INSERT, UPDATE, DELETE", "suggested.weighed", "trueup_mapping")
+    op.execute("INSERT INTO suggested.weighed (msp_id, version) SELECT DISTINCT msp_id, 1 FROM mapping.resources")
     op.execute(
         """CREATE FUNCTION suggested.in_words(evidence jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
            RETURN (SELECT string_agg(

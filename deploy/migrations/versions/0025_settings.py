@@ -9,6 +9,22 @@ down_revision = "0024"
 branch_labels = None
 depends_on = None
 
+# What ODIN's price to the customer was last said to be: the reconciler has read those events without keeping it.
+CATALOGUE_PRICES = """
+UPDATE reconciler.resources r
+SET catalogue_price = (e.payload -> 'unit_price' ->> 'amount')::numeric,
+    price_currency = e.payload -> 'unit_price' ->> 'currency'
+FROM (
+    SELECT DISTINCT ON (msp_id, stream) msp_id, stream, payload FROM log.events
+    WHERE type IN ('ResourceDiscovered', 'ResourceCostChanged')
+    ORDER BY msp_id, stream, stream_version DESC
+) e
+WHERE e.msp_id = r.msp_id AND jsonb_typeof(e.payload -> 'unit_price') = 'object'
+  AND e.stream = 'resource/' || substring(r.resource_key FROM position('/' IN r.resource_key) + 1)"""
+# Kept wishes are read as today's version of their event.
+WISHES = """
+UPDATE psa_writer.requests SET wish = '{"target_unit_price": null, "hold_first": false}'::jsonb || wish"""
+
 
 def upgrade() -> None:
     mapping()
@@ -19,7 +35,6 @@ def upgrade() -> None:
 
 def mapping() -> None:
     op.execute("ALTER TABLE mapping.relations ADD settings jsonb, ADD frozen boolean NOT NULL DEFAULT false")
-    op.execute("ALTER TABLE mapping.relations ALTER frozen DROP DEFAULT")
     op.execute(
         """CREATE TABLE mapping.exclusions (
             msp_id text NOT NULL,
@@ -37,33 +52,15 @@ def mapping() -> None:
 
 def reconciler() -> None:
     op.execute("ALTER TABLE reconciler.relations ADD settings jsonb, ADD frozen boolean NOT NULL DEFAULT false")
-    op.execute("ALTER TABLE reconciler.relations ALTER frozen DROP DEFAULT")
     op.execute("ALTER TABLE reconciler.resources ADD catalogue_price numeric, ADD price_currency text")
     op.execute("ALTER TABLE reconciler.products ADD target_unit_price numeric, ADD target_price_currency text")
-    # What ODIN's price to the customer was last said to be: the reconciler has read those events without keeping it.
-    op.execute(
-        """UPDATE reconciler.resources r
-           SET catalogue_price = (e.payload -> 'unit_price' ->> 'amount')::numeric,
-               price_currency = e.payload -> 'unit_price' ->> 'currency'
-           FROM (
-               SELECT DISTINCT ON (msp_id, stream) msp_id, stream, payload FROM log.events
-               WHERE type IN ('ResourceDiscovered', 'ResourceCostChanged')
-               ORDER BY msp_id, stream, stream_version DESC
-           ) e
-           WHERE e.msp_id = r.msp_id AND jsonb_typeof(e.payload -> 'unit_price') = 'object'
-             AND e.stream = 'resource/' || substring(r.resource_key FROM position('/' IN r.resource_key) + 1)"""
-    )
+    op.execute(CATALOGUE_PRICES)
 
 
 def psa_writer() -> None:
     op.execute("ALTER TABLE psa_writer.relations ADD frozen boolean NOT NULL DEFAULT false")
-    op.execute("ALTER TABLE psa_writer.relations ALTER frozen DROP DEFAULT")
     op.execute("ALTER TABLE psa_writer.intents ADD unit_price numeric, ADD unit_price_before numeric")
-    # Kept wishes are read as today's version of their event.
-    op.execute(
-        """UPDATE psa_writer.requests
-           SET wish = '{"target_unit_price": null, "hold_first": false}'::jsonb || wish"""
-    )
+    op.execute(WISHES)
 
 
 def reporting() -> None:
@@ -111,7 +108,6 @@ def reporting() -> None:
     op.execute(f"ALTER TABLE reporting.adjustments {before}, {after}")
     op.execute(f"ALTER TABLE reporting.requests {money.format('target_unit_price')}")
     op.execute("ALTER TABLE reporting.counts ADD excluded boolean NOT NULL DEFAULT false")
-    op.execute("ALTER TABLE reporting.counts ALTER excluded DROP DEFAULT")
     op.execute(
         f"""CREATE OR REPLACE VIEW reporting.named_counts AS
             SELECT msp_id, connection_id, subscription_id, valid_from, valid_to, status, relation_id, count, unit_price,

@@ -36,9 +36,10 @@ class BadDatabase(Exception):
     """The database cannot hold Trueup's data; the message says what to do."""
 
 
-def migrate(url: str, role_password: str = "") -> None:
-    """Brings the database to the newest revision and makes the roles of the processes. With a role password the roles
-    sign in with it; without one they have none (trust or peer sign-in). BadDatabase when it is not UTF-8."""
+def migrate(url: str, role_password: str = "", revision: str = "head") -> None:
+    """Brings the database to a revision, the newest one unless told otherwise, and makes the roles of the processes. With a
+    role password the roles sign in with it; without one they have none (trust or peer sign-in). BadDatabase when it is not
+    UTF-8."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg2"), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -48,7 +49,7 @@ def migrate(url: str, role_password: str = "") -> None:
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     engine.dispose()
 
 

@@ -16,7 +16,7 @@ from graphql import (
 
 from gateway.errors import Refusal
 from gateway.letters import refuse_nul_in_document
-from gateway.limits import DEEPEST, MOST_TOKENS, refuse_immodest
+from gateway.limits import DEEPEST, MOST_TOKENS, refuse_immodest, refuse_long
 
 KEPT = 500
 
@@ -53,6 +53,7 @@ class Documents:
         return document
 
     def _validated(self, text: str) -> DocumentNode:
+        refuse_long(text)
         try:
             document = parse(text, max_tokens=MOST_TOKENS)
         except GraphQLError as error:

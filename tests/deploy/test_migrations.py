@@ -1,6 +1,7 @@
 """The migrations end in the tables that each service's tables.py describes, and in no others."""
 
 import importlib
+import json
 
 import pytest
 from alembic.migration import MigrationContext
@@ -8,6 +9,7 @@ from alembic.operations import Operations
 from sqlalchemy import MetaData, inspect, text
 from sqlalchemy.dialects import postgresql
 
+from deploy.migrate import migrate
 from deploy.migrations.rights import SERVICES
 from plumbing.catch_up import catch_up
 from plumbing.clock import Clock
@@ -74,3 +76,59 @@ def test_what_mapping_weighs_is_taken_from_the_log_for_what_it_has_passed_over(d
     # then
     assert before == after
     assert before == {"resources": [(None, "USD", "1 year")], "psa_products": [("yearly", "USD")]}
+
+
+def test_0017_keeps_todays_settings_of_each_connection_as_its_version_of_today(empty_database: str) -> None:
+    # given two MSPs with connections, of which one was changed before
+    migrate(empty_database, revision="0016")
+    engine = make_engine(empty_database, "test")
+    given = [("acme", "autotask", 1, {"user": "a@acme.example"}), ("acme", "odin", 3, {"user": "Größe", "calls": "60"})]
+    given += [("other", "odin", 1, {})]
+    with engine.begin() as connection:
+        for msp_id in ("acme", "other"):
+            connection.execute(text("INSERT INTO setup.msps VALUES (:m, :m, 'UTC', now())"), {"m": msp_id})
+        for msp_id, connection_id, version, settings in given:
+            connection.execute(
+                text(
+                    """INSERT INTO setup.connections
+                           (msp_id, connection_id, kind, settings, sealed, version, saved_at)
+                       VALUES (:msp_id, :connection_id, :kind, CAST(:settings AS jsonb), '{"password": "sealed"}',
+                               :version, now())"""
+                ),
+                {
+                    "msp_id": msp_id,
+                    "connection_id": connection_id,
+                    "kind": connection_id,
+                    "settings": json.dumps(settings),
+                    "version": version,
+                },
+            )
+
+    # when
+    migrate(empty_database)
+
+    # then the settings are there to go back to, and no secret is
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT * FROM setup.connection_versions ORDER BY 1, 2")).all()
+    engine.dispose()
+    assert [(row.msp_id, row.connection_id, row.version, row.settings) for row in kept] == given
+    assert {row.operation_id for row in kept} == {None}
+    assert "sealed" not in str(kept)
+
+
+def test_0021_takes_sessions_that_were_there_for_begun_by_a_password(empty_database: str) -> None:
+    migrate(empty_database, revision="0020")
+    engine = make_engine(empty_database, "test")
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO people.users VALUES ('u', 'mara@acme.example', 'Mara', NULL, false, now())")
+        )
+        connection.execute(
+            text("INSERT INTO people.sessions VALUES ('\\x01', 's', 'u', now(), now(), '127.0.0.1', 'a', now())")
+        )
+
+    migrate(empty_database)
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT kind FROM people.sessions")) == "password"
+    engine.dispose()

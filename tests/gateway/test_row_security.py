@@ -30,6 +30,7 @@ HOUSE = Path(__file__).parents[2]
 LOOKS_AT_ALL = {
     "gateway/door.py": "the MSPs of whoever comes in are not known before",
     "gateway/health.py": "how far the reports of all MSPs are",
+    "gateway/people/single_sign_on.py": "whether who comes from the provider may do something in any MSP",
     "gateway/people/users.py": "whether a user is in one MSP only: an admin gets no link to another's",
 }
 _TABLES = """

@@ -13,6 +13,8 @@ Step = Callable[[Payload], Payload]
 STEPS: dict[tuple[str, int], Step] = {
     # Version 1 knew neither prices nor a first post that waits.
     ("AdjustmentRequested", 1): lambda payload: payload | {"target_unit_price": None, "hold_first": False},
+    # Version 1 knew neither a first post that waits nor suggestions.
+    ("RelationSet", 1): lambda payload: payload | {"hold_first": False, "score": None},
 }
 
 

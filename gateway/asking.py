@@ -39,6 +39,8 @@ from plumbing.logs import correlated, correlation_id
 # Who tries a connection waits for a host that somebody has set, however slow it is: nobody else shall wait for it too.
 READERS, WRITERS, TESTERS = 12, 4, 4
 _TEST = "Mutation.testConnection"
+# They change nothing, but ask the services, and the writer the PSA.
+_PREVIEWS = {"Query.previewRelations", "Query.previewClear", "Query.previewUndo", "Query.previewDrift"}
 # The past may have to be folded first, by a service that may be silent: such a question waits with the writers.
 _OF_THE_PAST = re.compile(r"\basOf\s*:")
 
@@ -105,7 +107,8 @@ class Asking:
             raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
         names = root_fields(document, operation)
         refuse_strangers(names, by)
-        waits = operation.operation is OperationType.MUTATION or bool(_OF_THE_PAST.search(body["query"]))
+        changes = operation.operation is OperationType.MUTATION
+        waits = changes or bool(names & _PREVIEWS) or bool(_OF_THE_PAST.search(body["query"]))
         return Asked(document, operation.operation, waits, _TEST in names, body["variables"], body["operationName"])
 
     def _executed(self, asked: Asked, context: Context) -> dict[str, Any]:

@@ -210,11 +210,21 @@ def psa_gone(level: str, record_id: str) -> tuple[str, events.PsaRecordGone]:
 
 
 def relation_set(
-    names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1", followed_from: str | None = None
+    names: OdinNames = ODIN,
+    product: PsaNames = PSA,
+    relation_id: str = "r1",
+    followed_from: str | None = None,
+    *,
+    hold_first: bool = False,
 ) -> tuple[str, events.RelationSet]:
     """A resource was linked."""
     return relation_stream(names), events.RelationSet(
-        **vars(names), **vars(product), relation_id=relation_id, followed_from=followed_from
+        **vars(names),
+        **vars(product),
+        relation_id=relation_id,
+        followed_from=followed_from,
+        hold_first=hold_first,
+        score=None,
     )
 
 

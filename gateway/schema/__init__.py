@@ -7,6 +7,7 @@ from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
+from gateway.schema.linking import LinkingMutations
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
@@ -22,6 +23,7 @@ class Mutation(
     AdjustmentMutations,
     CloseMutations,
     ConnectionMutations,
+    LinkingMutations,
     NotificationMutations,
     PausingMutations,
     ProfileMutations,

@@ -10,6 +10,7 @@ from gateway.schema.connections import connections_fields
 from gateway.schema.dashboard import dashboard_field
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
+from gateway.schema.linking import linking_fields
 from gateway.schema.notifying import unread_field
 from gateway.schema.pulse import pulse_field
 from gateway.schema.reports import report_field
@@ -33,7 +34,7 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    several = signing_in_fields() | users_fields() | connections_fields() | lineage_fields()
+    several = signing_in_fields() | users_fields() | connections_fields() | lineage_fields() | linking_fields()
     for name, (field, resolver) in several.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

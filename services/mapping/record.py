@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import Connection
 
@@ -51,10 +52,17 @@ def record(connection: Connection, msp_id: MspId, events: Sequence[RelationEvent
     )
 
 
-def was_set(relation: Relation, followed_from: str | None = None) -> RelationSet:
+def was_set(
+    relation: Relation, followed_from: str | None = None, *, hold_first: bool = False, score: Decimal | None = None
+) -> RelationSet:
     """The event of a relation that begins."""
     return RelationSet(
-        **vars(relation.odin), **vars(relation.psa), relation_id=relation.relation_id, followed_from=followed_from
+        **vars(relation.odin),
+        **vars(relation.psa),
+        relation_id=relation.relation_id,
+        followed_from=followed_from,
+        hold_first=hold_first,
+        score=score,
     )
 
 

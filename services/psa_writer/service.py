@@ -100,7 +100,7 @@ class Service(OpensSecrets):
 
     @rpc
     def preview(self, msp_id: str, wishes: list[dict[str, Any]]) -> dict[str, Any]:
-        """{"rows", "refusal"}: what would be posted for each {"psa_connection_id", "psa_product_id", "target_units"}."""
+        """{"rows", "refusal"}: what would be posted for each wish, see preview.py."""
         return _or_refusal("rows", lambda: preview(writer_of(self.house), MspId(msp_id), wishes))
 
     @rpc

@@ -31,12 +31,14 @@ class Feed:
 
 @dataclass(frozen=True)
 class Request:
-    """What was last asked for. open: the writer has not brought it to its end yet."""
+    """What was last asked for. open: the writer has not brought it to its end yet. hold_first: it waits, as whoever set the
+    relation wished."""
 
     request_id: str
     open: bool
     target_units: int
     target_unit_cost: Money | None
+    hold_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ class Product:
 @dataclass(frozen=True)
 class Touch:
     """What led to planning the product: which resource's change ("": no single one's), in words for the reports. ask_anyway:
-    a relation was set, so the PSA is to be levelled once even if nothing else has changed."""
+    a relation was set, so the PSA is to be levelled once even if nothing else has changed. hold_first: what comes of it waits."""
 
     resource_key: str
     reason: str
     ask_anyway: bool = False
+    hold_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,17 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
     if target > LARGEST_COUNT:
         reason = f"The counts add up to {target}, more than the PSA can bill."
         return _refused(product, feeds[0].odin, reason, "Look for a wrong count among the linked resources.")
-    request = Request(request_id, True, target, agreed_cost(product, feeds) if post_cost else None)
+    cost = agreed_cost(product, feeds) if post_cost else None
+    request = Request(request_id, True, target, cost, touch.hold_first or _holds(product.last))
     if not _is_news(request, product.last, touch):
         return Plan(replace(product, refused=""))
     events = (*_superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
     return Plan(replace(product, last=request, refused=""), events)
+
+
+def _holds(last: Request | None) -> bool:
+    """Whether a first post that shall wait has not gone out yet: then whatever takes its place waits as well."""
+    return last is not None and last.open and last.hold_first
 
 
 def agreed_cost(product: Product, feeds: Sequence[Feed]) -> Money | None:
@@ -163,7 +172,7 @@ def _requested(product: Product, feeds: Sequence[Feed], touch: Touch, request: R
         target_units=request.target_units,
         target_unit_cost=request.target_unit_cost,
         target_unit_price=None,
-        hold_first=False,
+        hold_first=request.hold_first,
         reason=touch.reason,
         causes=tuple(_cause(feed) for feed in feeds),
     )

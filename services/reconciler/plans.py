@@ -51,7 +51,7 @@ def plan(connection: Connection, msp_id: MspId, causes: Mapping[ProductId, Cause
     rows = []
     ids = sorted(causes)
     for start in range(0, len(ids), PORTION):
-        for loaded in _load(connection, msp_id, ids[start : start + PORTION]):
+        for loaded in load(connection, msp_id, ids[start : start + PORTION]):
             cause = causes[loaded.product_id]
             planned = plan_units(loaded.product, loaded.feeds, cause.touch, uuid4().hex, post_cost=post_cost)
             if planned.product != loaded.product or len(loaded.feeds) != loaded.known_feeds:
@@ -63,7 +63,9 @@ def plan(connection: Connection, msp_id: MspId, causes: Mapping[ProductId, Cause
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
+    """A product as its rows tell it, with what feeds it; known_feeds: how many did when it was last planned."""
+
     product_id: ProductId
     product: Product
     known_feeds: int
@@ -74,7 +76,7 @@ class _Loaded:
 _LOAD = """
 SELECT p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
        p.psa_product_id, p.psa_product_name, p.period_months, p.cost_currency AS product_currency,
-       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open,
+       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open, p.hold_first,
        p.target_units, p.target_unit_cost, p.target_cost_currency, p.refused_reason,
        r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
        r.resource_name, r.resource_key, r.count AS last_count, r.unit_cost, r.cost_currency, r.billing_months
@@ -87,22 +89,42 @@ ORDER BY p.psa_connection_id, p.psa_product_id, r.resource_key
 """
 
 
-def _load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> list[_Loaded]:
-    loaded: dict[ProductId, _Loaded] = {}
+def load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> list[Loaded]:
+    """The products of these ids that are known, in order."""
+    loaded: dict[ProductId, Loaded] = {}
     for row in connection.execute(text(_LOAD), {"msp_id": msp_id} | _arrays(ids)):
         product_id = (row.psa_connection_id, row.psa_product_id)
         if product_id not in loaded:
-            loaded[product_id] = _Loaded(product_id, _product(row), row.known_feeds, row.stream_version, [])
+            loaded[product_id] = Loaded(product_id, _product(row), row.known_feeds, row.stream_version, [])
         if row.resource_key is not None:
             loaded[product_id].feeds.append(_feed(row))
     return list(loaded.values())
+
+
+def resources(connection: Connection, msp_id: MspId, keys: Sequence[str]) -> dict[str, Feed]:
+    """What the resources would feed a product with, by key; those that are known."""
+    rows = connection.execute(
+        text(
+            """SELECT connection_id, company_id, company_name, subscription_id, subscription_name, resource_id,
+                      resource_name, resource_key, count AS last_count, unit_cost, cost_currency, billing_months
+               FROM reconciler.resources WHERE msp_id = :msp_id AND resource_key = ANY(CAST(:keys AS text[]))"""
+        ),
+        {"msp_id": msp_id, "keys": list(keys)},
+    )
+    return {row.resource_key: _feed(row) for row in rows}
+
+
+def products_of(connection: Connection, msp_id: MspId, keys: Sequence[str]) -> set[ProductId]:
+    """The products that the resources of these keys feed."""
+    rows = _fed_by_resources(connection, msp_id, list(keys))
+    return {(row.psa_connection_id, row.psa_product_id) for row in rows}
 
 
 def _product(row: Row[Any]) -> Product:
     last = None
     if row.request_id is not None:
         cost = None if row.target_unit_cost is None else Money(row.target_unit_cost, row.target_cost_currency)
-        last = Request(row.request_id, row.request_open, row.target_units, cost)
+        last = Request(row.request_id, row.request_open, row.target_units, cost, row.hold_first)
     names = PsaNames(
         psa_connection_id=row.psa_connection_id,
         psa_customer_id=row.psa_customer_id,
@@ -129,7 +151,7 @@ def _feed(row: Row[Any]) -> Feed:
     return Feed(row.resource_key, names, row.last_count, cost, row.billing_months)
 
 
-def _new_events(loaded: _Loaded, planned: Plan, now: datetime) -> list[NewEvent]:
+def _new_events(loaded: Loaded, planned: Plan, now: datetime) -> list[NewEvent]:
     connection_id, product_id = loaded.product_id
     stream = "request/" + str(PsaProductKey(MspId(""), ConnectionId(connection_id), PsaProductId(product_id)))[1:]
     return [
@@ -138,7 +160,7 @@ def _new_events(loaded: _Loaded, planned: Plan, now: datetime) -> list[NewEvent]
     ]
 
 
-def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
+def _row(loaded: Loaded, planned: Plan) -> dict[str, Any]:
     last, (connection_id, product_id) = planned.product.last, loaded.product_id
     cost = last.target_unit_cost if last else None
     return {
@@ -148,6 +170,7 @@ def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
         "stream_version": loaded.stream_version + len(planned.events),
         "request_id": last.request_id if last else None,
         "request_open": bool(last and last.open),
+        "hold_first": bool(last and last.hold_first),
         "target_units": last.target_units if last else None,
         "target_unit_cost": cost.amount if cost else None,
         "target_cost_currency": cost.currency if cost else None,
@@ -162,6 +185,7 @@ _COLUMNS = {
     "stream_version": "bigint",
     "request_id": "text",
     "request_open": "boolean",
+    "hold_first": "boolean",
     "target_units": "integer",
     "target_unit_cost": "numeric",
     "target_cost_currency": "text",

@@ -11,6 +11,7 @@ from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
+from services.reconciler.foresee import foresee
 from services.reconciler.reactor import REPLANS, TYPES, reactor
 from services.reconciler.replan import replan
 
@@ -42,6 +43,12 @@ class Service:
     def sweep(self) -> None:
         """Looks for bells that were lost."""
         sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
+
+    @rpc
+    def foresee(self, msp_id: str, pairs: list[dict[str, str]], cleared: list[str]) -> dict[str, Any]:
+        """{"products", "counts"}: what would be asked for if the pairs were linked and the cleared resources were not. See
+        foresee.py."""
+        return foresee(self.house.engine, self.house.clock, MspId(msp_id), pairs, cleared)
 
     @rpc
     def replan(self, msp_id: str) -> dict[str, Any]:

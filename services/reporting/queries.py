@@ -27,6 +27,7 @@ from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuc
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
+from services.reporting.shown_before import adjustment_at, counts_read_at, open_requests_of
 
 __all__ = [
     "CHECKS",
@@ -55,11 +56,13 @@ __all__ = [
     "State",
     "Step",
     "UnknownMsp",
+    "adjustment_at",
     "bell_kinds",
     "calls_by_endpoint",
     "calls_by_time",
     "check",
     "close_stream",
+    "counts_read_at",
     "dashboard",
     "door_of",
     "feeds",
@@ -69,6 +72,7 @@ __all__ = [
     "mark_read",
     "newest_of_types",
     "open_failures_of",
+    "open_requests_of",
     "position_at_end_of",
     "pulse",
     "put_off",

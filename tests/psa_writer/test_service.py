@@ -37,7 +37,7 @@ def ask(house: House, msp: MspHouse, line: int, units: int) -> str:
         **vars(psa(psa_agreement_id=str(contract), psa_product_id=str(line))),
     }
     request_id = uuid4().hex
-    relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None)
+    relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None, hold_first=False, score=None)
     wish = AdjustmentRequested(
         **names,
         request_id=request_id,

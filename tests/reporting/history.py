@@ -129,7 +129,7 @@ def renewal_unclear(names: dict[str, Any], *candidates: str) -> e.SubscriptionRe
 def linked(
     names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1", since: str | None = None
 ) -> e.RelationSet:
-    return e.RelationSet(**names, **to, relation_id=relation_id, followed_from=since)
+    return e.RelationSet(**names, **to, relation_id=relation_id, followed_from=since, hold_first=False, score=None)
 
 
 def cleared(

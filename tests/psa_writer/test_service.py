@@ -80,7 +80,12 @@ def test_a_held_adjustment_is_released_by_a_call(house: House, msp: MspHouse) ->
 
 def test_a_preview_and_a_test_of_the_connection_are_answered(house: House, msp: MspHouse) -> None:
     line = msp.add_line("Contoso", "Hosted mail", 4)
-    wish = {"psa_connection_id": "autotask", "psa_product_id": str(line), "target_units": 12}
+    wish = {
+        "psa_connection_id": "autotask",
+        "psa_agreement_id": str(msp.psa.contract_of(line)),
+        "psa_product_id": str(line),
+        "target_units": 12,
+    }
 
     shown = house.ask("psa_writer", "preview", msp_id=msp.msp_id, wishes=[wish])
     tested = house.ask("psa_writer", "test_connection", msp_id=msp.msp_id, connection_id="autotask")

@@ -115,7 +115,9 @@ def _foreseen(given: GivenWish, facts: Known, today: date) -> dict[str, Any]:
     resource, product = facts.resources.get(given.wish.resource_key), facts.products.get(given.wish.product_id)
     decided = _decided(given.wish, facts, today)
     named = _names(resource.names if resource else None, product.names if product else None)
-    return _result(given.id, decided, "already_set") | named
+    # The id of a relation that was not set means nothing.
+    unset = {"relation_id": None} if isinstance(decided, RelationSet) else {}
+    return _result(given.id, decided, "already_set") | named | unset
 
 
 def _names(odin: OdinNames | None, psa: PsaNames | None) -> dict[str, str | None]:

@@ -82,7 +82,7 @@ def test_a_preview_and_a_test_of_the_connection_are_answered(house: House, msp: 
     line = msp.add_line("Contoso", "Hosted mail", 4)
     wish = {
         "psa_connection_id": "autotask",
-        "psa_agreement_id": str(msp.psa.contract_of(line)),
+        "psa_agreement_id": str(msp.psa.database.engine.line(line).contract_id),
         "psa_product_id": str(line),
         "target_units": 12,
     }

@@ -68,9 +68,9 @@ products = Table(
     Column("stream_version", BigInteger, nullable=False),
     Column("request_id", Text),
     Column("request_open", Boolean, nullable=False),
-    Column("hold_first", Boolean, nullable=False),
     Column("target_units", Integer),
     Column("target_unit_cost", Numeric),
     Column("target_cost_currency", Text),
     Column("refused_reason", Text),
+    Column("hold_first", Boolean, nullable=False),
 )

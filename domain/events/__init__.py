@@ -46,7 +46,14 @@ from domain.events.psa_writer import (
     PsaUnitsObserved,
     UnitsFoundEqual,
 )
-from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events.reconciler import (
+    AdjustmentRequested,
+    AdjustmentSuperseded,
+    Cause,
+    DriftAdopted,
+    DriftOverwritten,
+    PlanRefused,
+)
 from domain.events.watching import CloseDue, ConsumerResumed, ConsumerStopped, PollLate
 
 Event = (
@@ -79,6 +86,8 @@ Event = (
     | AdjustmentRequested
     | AdjustmentSuperseded
     | PlanRefused
+    | DriftAdopted
+    | DriftOverwritten
     | MspAdded
     | ConnectionSaved
     | SecretsResealed
@@ -130,6 +139,8 @@ __all__ = [
     "ConnectionSaved",
     "ConsumerResumed",
     "ConsumerStopped",
+    "DriftAdopted",
+    "DriftOverwritten",
     "EndpointCalls",
     "Event",
     "MspAdded",

@@ -12,6 +12,8 @@ from domain.events import (
     AdjustmentRequested,
     AdjustmentSuperseded,
     ConnectionSaved,
+    DriftAdopted,
+    DriftOverwritten,
     PostingResumed,
     RelationCleared,
     RelationSet,
@@ -20,6 +22,7 @@ from domain.keys import ConnectionId, MspId
 from plumbing import outbox
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
+from plumbing.upsert import upsert
 from services.psa_writer import tables
 
 TYPES = tuple(
@@ -31,6 +34,8 @@ TYPES = tuple(
         RelationCleared,
         ConnectionSaved,
         PostingResumed,
+        DriftAdopted,
+        DriftOverwritten,
     )
 )
 POSTS, CATALOGUE = "psa_writer.posts", "psa_writer.catalogue"
@@ -42,6 +47,7 @@ def reactor(clock: Clock) -> Reactor:
     def react(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
         now = clock.now()
         _keep_relations(connection, msp_id, envelopes)
+        _keep_resolved(connection, msp_id, envelopes)
         _keep_requests(connection, msp_id, envelopes, now)
         saved = _saved_connections(envelopes)
         _look_at_once(connection, msp_id, saved, now)
@@ -89,6 +95,19 @@ def _keep_relations(connection: Connection, msp_id: MspId, envelopes: list[Envel
                 for event in live
             ],
         )
+
+
+def _keep_resolved(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
+    resolved = {
+        (e.event.psa_connection_id, e.event.psa_product_id): e.occurred_at
+        for e in envelopes
+        if isinstance(e.event, DriftAdopted | DriftOverwritten)
+    }
+    rows = [
+        {"msp_id": msp_id, "connection_id": of, "psa_product_id": product_id, "resolved_at": at}
+        for (of, product_id), at in resolved.items()
+    ]
+    upsert(connection, tables.resolved_drifts, rows)
 
 
 def _keep_requests(connection: Connection, msp_id: MspId, envelopes: list[Envelope], now: datetime) -> None:

@@ -8,13 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from domain.events import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events import (
+    AdjustmentRequested,
+    AdjustmentSuperseded,
+    Cause,
+    DriftAdopted,
+    DriftOverwritten,
+    PlanRefused,
+)
 from domain.events.names import OdinNames, PsaNames
 from domain.money import Money
 from domain.units import LARGEST_COUNT, NotWholeUnits, whole_units
 from services.reconciler.cost_for_period import cost_for_period
 
-PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused
+PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused | DriftAdopted | DriftOverwritten
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,15 @@ class Request:
 @dataclass(frozen=True)
 class Product:
     """A PSA product with its billing period in months, the currency of its unit cost, and what stands in the way of a plan
-    as it was last told ("": nothing)."""
+    as it was last told ("": nothing). adopted_for: a person took the PSA's units, which `last` then wishes for, although the
+    counts came to so many."""
 
     psa: PsaNames
     period_months: int | None
     cost_currency: str | None
     last: Request | None = None
     refused: str = ""
+    adopted_for: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,8 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
     is unknown nothing changes: unknown is not 0."""
     if not feeds:
         return Plan(
-            replace(product, last=None, refused=""), _superseded(product, None, "the last relation was cleared")
+            replace(product, last=None, refused="", adopted_for=None),
+            superseded(product, None, "the last relation was cleared"),
         )
     counts = [feed.count for feed in feeds]
     if None in counts:
@@ -91,11 +101,15 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
     if target > LARGEST_COUNT:
         reason = f"The counts add up to {target}, more than the PSA can bill."
         return _refused(product, feeds[0].odin, reason, "Look for a wrong count among the linked resources.")
+    if touch.ask_anyway or target != product.adopted_for:
+        product = replace(product, adopted_for=None)
+    elif product.last is not None:
+        target = product.last.target_units
     cost = agreed_cost(product, feeds) if post_cost else None
     request = Request(request_id, True, target, cost, touch.hold_first or _holds(product.last))
     if not _is_news(request, product.last, touch):
         return Plan(replace(product, refused=""))
-    events = (*_superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
+    events = (*superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
     return Plan(replace(product, last=request, refused=""), events)
 
 
@@ -144,11 +158,12 @@ def _refused(product: Product, odin: OdinNames, reason: str, fix: str) -> Plan:
     """Whatever was asked before no longer holds: an open request gives way to none. Told once, not at every plan."""
     told = product.refused == reason
     refused = PlanRefused(**vars(odin), **vars(product.psa), reason=reason, fix=fix)
-    events = (*_superseded(product, None, reason), *(() if told else (refused,)))
+    events = (*superseded(product, None, reason), *(() if told else (refused,)))
     return Plan(replace(product, last=None, refused=reason), events)
 
 
-def _superseded(product: Product, by: str | None, reason: str) -> tuple[PlannedEvent, ...]:
+def superseded(product: Product, by: str | None, reason: str) -> tuple[PlannedEvent, ...]:
+    """The product's open request, if it has one, gives way: to the request `by`, or to none."""
     if product.last is None or not product.last.open:
         return ()
     return (

@@ -1,6 +1,6 @@
 """Touched products -> their plans, as rows and events: loaded together, planned each once, appended in one go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,17 @@ from services.reconciler.touches import Cause, ProductId, Touched
 
 # Products planned and appended at a time: a full plan of an MSP must not hold everything in memory.
 PORTION = 2_000
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A product as its rows tell it, with what feeds it; known_feeds: how many did when it was last planned."""
+
+    product_id: ProductId
+    product: Product
+    known_feeds: int
+    stream_version: int
+    feeds: list[Feed]
 
 
 def lock(connection: Connection, msp_id: MspId) -> None:
@@ -47,36 +58,43 @@ def plan(connection: Connection, msp_id: MspId, causes: Mapping[ProductId, Cause
     """The number of events that planning these products came to. Rows and events are written in the caller's transaction,
     the events last and in one append; the caller holds the lock."""
     post_cost = posts_cost(connection, msp_id)
+
+    def planned(loaded: Loaded) -> Plan:
+        return plan_units(
+            loaded.product, loaded.feeds, causes[loaded.product_id].touch, uuid4().hex, post_cost=post_cost
+        )
+
+    return carry_out(connection, msp_id, causes, planned, now)
+
+
+def carry_out(
+    connection: Connection,
+    msp_id: MspId,
+    causes: Mapping[ProductId, Cause],
+    planned_of: Callable[[Loaded], Plan],
+    now: datetime,
+    actor: str = "",
+) -> int:
+    """The same for plans of the caller's making. actor: the person whose word they are, "" for the service itself."""
     new: dict[str, list[tuple[int, NewEvent]]] = {}
     rows = []
     ids = sorted(causes)
     for start in range(0, len(ids), PORTION):
         for loaded in load(connection, msp_id, ids[start : start + PORTION]):
             cause = causes[loaded.product_id]
-            planned = plan_units(loaded.product, loaded.feeds, cause.touch, uuid4().hex, post_cost=post_cost)
+            planned = planned_of(loaded)
             if planned.product != loaded.product or len(loaded.feeds) != loaded.known_feeds:
                 rows.append(_row(loaded, planned))
             events = _new_events(loaded, planned, now)
             new.setdefault(cause.correlation_id, []).extend((cause.position, event) for event in events)
     _save(connection, msp_id, rows)
-    return _append(connection, msp_id, new, now)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A product as its rows tell it, with what feeds it; known_feeds: how many did when it was last planned."""
-
-    product_id: ProductId
-    product: Product
-    known_feeds: int
-    stream_version: int
-    feeds: list[Feed]
+    return _append(connection, msp_id, new, now, actor)
 
 
 _LOAD = """
 SELECT p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
        p.psa_product_id, p.psa_product_name, p.period_months, p.cost_currency AS product_currency,
-       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open, p.hold_first,
+       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open, p.hold_first, p.adopted_for,
        p.target_units, p.target_unit_cost, p.target_cost_currency, p.refused_reason,
        r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
        r.resource_name, r.resource_key, r.count AS last_count, r.unit_cost, r.cost_currency, r.billing_months
@@ -134,7 +152,7 @@ def _product(row: Row[Any]) -> Product:
         psa_product_id=row.psa_product_id,
         psa_product_name=row.psa_product_name,
     )
-    return Product(names, row.period_months, row.product_currency, last, row.refused_reason or "")
+    return Product(names, row.period_months, row.product_currency, last, row.refused_reason or "", row.adopted_for)
 
 
 def _feed(row: Row[Any]) -> Feed:
@@ -175,6 +193,7 @@ def _row(loaded: Loaded, planned: Plan) -> dict[str, Any]:
         "target_unit_cost": cost.amount if cost else None,
         "target_cost_currency": cost.currency if cost else None,
         "refused_reason": planned.product.refused or None,
+        "adopted_for": planned.product.adopted_for,
     }
 
 
@@ -190,6 +209,7 @@ _COLUMNS = {
     "target_unit_cost": "numeric",
     "target_cost_currency": "text",
     "refused_reason": "text",
+    "adopted_for": "integer",
 }
 _SAVE = f"""
 UPDATE reconciler.products p SET {", ".join(f"{name} = n.{name}" for name in list(_COLUMNS)[2:])}
@@ -204,7 +224,9 @@ def _save(connection: Connection, msp_id: MspId, rows: Sequence[Mapping[str, Any
         connection.execute(text(_SAVE), {"msp_id": msp_id} | columns)
 
 
-def _append(connection: Connection, msp_id: MspId, new: Mapping[str, list[tuple[int, NewEvent]]], now: datetime) -> int:
+def _append(
+    connection: Connection, msp_id: MspId, new: Mapping[str, list[tuple[int, NewEvent]]], now: datetime, actor: str
+) -> int:
     """One append for each correlation id: nearly always one, since a slice is mostly one poll's."""
     for correlation_id, events in new.items():
         event_log.append(
@@ -215,6 +237,7 @@ def _append(connection: Connection, msp_id: MspId, new: Mapping[str, list[tuple[
             recorded_by="reconciler",
             correlation_id=correlation_id,
             caused_by=max((position for position, _ in events if position), default=None),
+            actor=actor,
         )
     return sum(map(len, new.values()))
 

@@ -73,4 +73,5 @@ products = Table(
     Column("target_cost_currency", Text),
     Column("refused_reason", Text),
     Column("hold_first", Boolean, nullable=False),
+    Column("adopted_for", Integer),
 )

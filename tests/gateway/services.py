@@ -1,4 +1,4 @@
-"""`python -m tests.gateway.services <amqp url>`: the RPC doors of the services that the gateway asks, as the contract describes them.
+"""`python -m tests.gateway.services <amqp url>`: the RPC doors that the gateway asks, as the contract describes them.
 
 They stand in for services of which only the answers matter here; what they were asked is part of the answer.
 """

@@ -1,4 +1,4 @@
-"""Previews: what a person saw, kept for as long as its token stands for it; which request waits as the relation was set."""
+"""What a person saw before deciding; requests that wait as the relation was set; drift that a person has resolved."""
 
 from alembic import op
 
@@ -12,6 +12,17 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("ALTER TABLE reconciler.products ADD COLUMN hold_first boolean NOT NULL DEFAULT false")
+    op.execute("ALTER TABLE reconciler.products ADD COLUMN adopted_for integer")
+    op.execute(
+        """CREATE TABLE psa_writer.resolved_drifts (
+            msp_id text NOT NULL,
+            connection_id text NOT NULL,
+            psa_product_id text NOT NULL,
+            resolved_at timestamptz NOT NULL,
+            PRIMARY KEY (msp_id, connection_id, psa_product_id)
+        )"""
+    )
+    wall("psa_writer.resolved_drifts")
     op.execute(
         """CREATE TABLE setup.previews (
             msp_id text NOT NULL REFERENCES setup.msps,

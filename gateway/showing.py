@@ -191,9 +191,13 @@ _NUMBERS = (
 )
 
 
+def patient(context: Context) -> Context:
+    """The same, waiting for a service as long as a PSA may take."""
+    return replace(context, rpc_seconds=max(READING_SECONDS, context.rpc_seconds))
+
+
 def _previewed(context: Context, msp_id: MspId, wishes: Sequence[Row]) -> list[Row]:
-    patient = replace(context, rpc_seconds=max(READING_SECONDS, context.rpc_seconds))
-    rows: list[Row] = _asked(patient, "psa_writer", "preview", msp_id=msp_id, wishes=list(wishes))["rows"]
+    rows: list[Row] = _asked(patient(context), "psa_writer", "preview", msp_id=msp_id, wishes=list(wishes))["rows"]
     return rows
 
 

@@ -5,6 +5,7 @@ from graphql import GraphQLSchema, print_schema
 
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
+from gateway.schema.drifting import DriftMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
 from gateway.schema.linking import LinkingMutations
@@ -23,6 +24,7 @@ class Mutation(
     AdjustmentMutations,
     CloseMutations,
     ConnectionMutations,
+    DriftMutations,
     LinkingMutations,
     NotificationMutations,
     PausingMutations,

@@ -104,10 +104,10 @@ class LinkingMutations:
             return {"operation_id": operation_id, "results": [], "refusal": vars(stale), "fresh": told(kept)}
         fine = [not showing.is_blocked(row) for row in kept.rows]
         wishes = [pair for pair, sent in zip(kept.asked["pairs"], fine, strict=True) if sent]
-        blocked = [_blocked(row) for row, sent in zip(kept.rows, fine, strict=True) if not sent]
+        barred = [blocked(row) for row, sent in zip(kept.rows, fine, strict=True) if not sent]
         given = {"operation_id": operation_id, "wishes": wishes, "hold_first": hold_first}
-        results = answered(context, "mapping", "set_relations", msp_id, operation_id, len(wishes), blocked, **given)
-        done, refused = iter(results["results"]), iter(blocked)
+        results = answered(context, "mapping", "set_relations", msp_id, operation_id, len(wishes), barred, **given)
+        done, refused = iter(results["results"]), iter(barred)
         in_order = [next(done) if sent else next(refused) for sent in fine]
         return {"operation_id": operation_id, "results": in_order, "refusal": None, "fresh": None}
 
@@ -156,9 +156,7 @@ def linking_fields() -> dict[str, tuple[Any, Any]]:
 def _resolve_relations(
     _root: object, info: GraphQLResolveInfo, msp_id: str, pairs: Sequence[Any], operation_id: str | None = None
 ) -> dict[str, Any]:
-    if not 1 <= len(pairs) <= MOST_PAIRS:
-        raise Refusal("BAD_REQUEST", f"1 to {MOST_PAIRS:,} pairs at once, not {len(pairs)}.", "Preview the rest later.")
-    known, context = _known(info, msp_id)
+    known, context = asked_for(info, msp_id, len(pairs), MOST_PAIRS)
     given = {"pairs": [_pair(pair) for pair in pairs]}
     if operation_id is None:
         rows = _shown_pairs(context, known, given)
@@ -173,9 +171,7 @@ def _resolve_relations(
 def _resolve_clear(
     _root: object, info: GraphQLResolveInfo, msp_id: str, relation_ids: list[str]
 ) -> list[dict[str, Any]]:
-    if not 1 <= len(relation_ids) <= MOST_ROWS:
-        raise Refusal("BAD_REQUEST", f"1 to {MOST_ROWS} relations at once.", "Preview the rest later.")
-    known, context = _known(info, msp_id)
+    known, context = asked_for(info, msp_id, len(relation_ids))
     rows = showing.show_clearing(context, known, relation_ids)
     return [
         {
@@ -188,14 +184,16 @@ def _resolve_clear(
 
 
 def _resolve_undo(_root: object, info: GraphQLResolveInfo, msp_id: str, adjustment_id: int) -> dict[str, Any]:
-    known, context = _known(info, msp_id)
+    known, context = asked_for(info, msp_id, 1)
     adjustment, row = showing.show_undo(context, known, adjustment_id)
     return {"adjustment_id": adjustment_id, "unit_change": adjustment["unit_change"], "row": row}
 
 
-def _known(info: GraphQLResolveInfo, msp_id: str) -> tuple[MspId, Context]:
-    """The MSP and the request's context. Refusal NO_SUCH_MSP."""
+def asked_for(info: GraphQLResolveInfo, msp_id: str, rows: int, most: int = MOST_ROWS) -> tuple[MspId, Context]:
+    """The MSP and the request's context, for a preview of so many rows. Refusal BAD_REQUEST, NO_SUCH_MSP."""
     context: Context = info.context
+    if not 1 <= rows <= most:
+        raise Refusal("BAD_REQUEST", f"1 to {most:,} rows at once, not {rows:,}.", "Preview the rest later.")
     with context.reading(msp_id) as connection:
         context.refuse_unknown(connection, msp_id)
     return MspId(msp_id), context
@@ -216,7 +214,7 @@ def _pair(given: Any) -> dict[str, Any]:
     }
 
 
-def _blocked(row: dict[str, Any]) -> dict[str, Any]:
+def blocked(row: dict[str, Any]) -> dict[str, Any]:
     """The result of a row that its preview showed as blocked."""
     why = next(verdict for verdict in row["preflight"] if verdict["severity"] == "ERROR")
     refusal = {name: why[name] for name in ("code", "message", "fix")}

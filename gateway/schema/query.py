@@ -8,6 +8,7 @@ from gateway.schema.api_budget import api_budget_field
 from gateway.schema.closing import checklist_field
 from gateway.schema.connections import connections_fields
 from gateway.schema.dashboard import dashboard_field
+from gateway.schema.drifting import drifting_fields
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
 from gateway.schema.linking import linking_fields
@@ -34,7 +35,14 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    several = signing_in_fields() | users_fields() | connections_fields() | lineage_fields() | linking_fields()
+    several = (
+        signing_in_fields()
+        | users_fields()
+        | connections_fields()
+        | lineage_fields()
+        | linking_fields()
+        | drifting_fields()
+    )
     for name, (field, resolver) in several.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

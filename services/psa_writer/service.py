@@ -27,6 +27,7 @@ from services.psa_writer.posting import post_due
 from services.psa_writer.preview import preview
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.reactor import CATALOGUE, POSTS, TYPES, reactor
+from services.psa_writer.reread import reread_units
 from services.psa_writer.schedule import put_due_work
 from services.psa_writer.writer import Writer
 
@@ -102,6 +103,11 @@ class Service(OpensSecrets):
     def preview(self, msp_id: str, wishes: list[dict[str, Any]]) -> dict[str, Any]:
         """{"rows", "refusal"}: what would be posted for each wish, see preview.py."""
         return _or_refusal("rows", lambda: preview(writer_of(self.house), MspId(msp_id), wishes))
+
+    @rpc
+    def reread_units(self, msp_id: str, products: list[dict[str, str]]) -> dict[str, Any]:
+        """{"results", "refusal"}: the units of products read again now. See reread.py."""
+        return _or_refusal("results", lambda: reread_units(writer_of(self.house), MspId(msp_id), products))
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -251,3 +251,81 @@ def test_an_undo_is_shown_as_the_opposite_change_with_its_money(people: Answerin
             "priceMonth": {"amount": "-70.00"},
         },
     }
+
+
+LOOK = f"""query($msp: String!, $ids: [String!]!) {{ previewDrift(mspId: $msp, relationIds: $ids) {{ {ROWS} }} }}"""
+RESOLVE = """mutation($msp: String!, $token: String!, $resolution: DriftResolution!) {
+  resolveDrift(mspId: $msp, token: $token, resolution: $resolution, reason: "We asked them.", operationId: "drift") {
+    results { ok refusal { code } } refusal { code } } }"""
+DRIFT = "query($msp: String!) { drift(mspId: $msp) { edges { node { kind psaUnits ledgerUnits psaProductKey } } } }"
+
+
+def edited_by_hand(people: Answering, msp: MspHouse) -> tuple[ResourceKey, int, str]:
+    """A linked resource of 4 whose product somebody has edited to 5, read again: (resource, line, token of a preview)."""
+    resource, line = known(msp, count=4, units=4)
+    relation = done(people, msp, shown(people, msp, pair(resource, line))["token"])["results"][0]["relationId"]
+    msp.quiet()
+    msp.psa.edit_units(line, 5)
+    key = f"{msp.msp_id}/autotask/{line}"
+    people.data(
+        """mutation($msp: String!, $keys: [String!]!) {
+            rereadUnits(mspId: $msp, psaProductKeys: $keys, operationId: "reread") { results { ok } } }""",
+        msp=msp.msp_id,
+        keys=[key],
+    )
+    msp.quiet()
+    assert drifting(people, msp) == {"kind": "edited_by_hand", "psaUnits": 5, "ledgerUnits": 4, "psaProductKey": key}
+    preview = people.data(LOOK, msp=msp.msp_id, ids=[relation])["previewDrift"]
+    assert [(row["units"], row["targetUnits"], row["unitChange"]) for row in preview["rows"]] == [(5, 4, -1)]
+    return resource, line, preview["token"]
+
+
+def drifting(people: Answering, msp: MspHouse) -> dict[str, Any]:
+    (edge,) = people.data(DRIFT, msp=msp.msp_id)["drift"]["edges"]
+    return edge["node"]
+
+
+def test_adopted_drift_posts_nothing_until_the_count_changes(people: Answering, msp: MspHouse) -> None:
+    # given, when
+    resource, line, token = edited_by_hand(people, msp)
+    for _ in range(2):
+        outcome = people.data(RESOLVE, msp=msp.msp_id, token=token, resolution="ADOPT")["resolveDrift"]
+    people.data('mutation($msp: String!) { pollNow(mspId: $msp, operationId: "p") { operationId } }', msp=msp.msp_id)
+    msp.house.ask("reconciler", "replan", msp_id=msp.msp_id)
+    msp.quiet()
+
+    # then
+    assert outcome == {"results": [{"ok": True, "refusal": None}], "refusal": None}
+    assert (drifting(people, msp)["kind"], drifting(people, msp)["ledgerUnits"]) == ("adopted", 5)
+    assert (msp.ledger(line), msp.units(line), msp.count_of("DriftAdopted")) == ([], 5, 1)
+
+    # when
+    msp.odin.set_count(resource.subscription_id, resource.resource_id, 7)
+    msp.poll()
+    msp.quiet()
+
+    # then
+    assert ([change for _, change in changes(msp, line)], msp.units(line)) == ([2], 7)
+
+
+def test_overwritten_drift_posts_the_difference_once(people: Answering, msp: MspHouse) -> None:
+    _, line, token = edited_by_hand(people, msp)
+
+    for _ in range(2):
+        outcome = people.data(RESOLVE, msp=msp.msp_id, token=token, resolution="OVERWRITE")["resolveDrift"]
+    msp.quiet()
+
+    # then: a fall counts from the next period
+    assert outcome["results"] == [{"ok": True, "refusal": None}]
+    assert changes(msp, line) == [(msp.next_period_start(), -1)]
+    assert msp.units(line, msp.next_period_start()) == 4
+
+
+def test_drift_that_moves_on_after_it_was_looked_at_is_not_resolved(people: Answering, msp: MspHouse) -> None:
+    _, line, token = edited_by_hand(people, msp)
+    msp.psa.edit_units(line, 6)
+
+    outcome = people.data(RESOLVE, msp=msp.msp_id, token=token, resolution="ADOPT")["resolveDrift"]
+
+    assert (outcome["refusal"], outcome["results"]) == ({"code": "PREVIEW_STALE"}, [])
+    assert msp.count_of("DriftAdopted") == 0

@@ -28,6 +28,8 @@ ACTIVITY = ReadModel(
         "UserCodesReset",
         "ApiKeyMade",
         "ApiKeyRevoked",
+        "DriftAdopted",
+        "DriftOverwritten",
         "PostingPaused",
         "PostingResumed",
     ),

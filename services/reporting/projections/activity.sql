@@ -10,6 +10,7 @@ WITH acts AS (
             WHEN type LIKE 'User%' THEN 'user'
             WHEN type LIKE 'ApiKey%' THEN 'api_key'
             WHEN type LIKE 'Posting%' THEN 'posting'
+            WHEN type LIKE 'Drift%' THEN 'drift'
             WHEN type = 'ConnectionSaved' THEN 'connection'
             WHEN type = 'SecretsResealed' THEN payload ->> 'place'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
@@ -31,6 +32,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'ApiKeyMade' THEN 'api_key_made' WHEN 'ApiKeyRevoked' THEN 'api_key_revoked'
         WHEN 'PostingPaused' THEN 'posting_paused' WHEN 'PostingResumed' THEN 'posting_resumed'
         WHEN 'SecretsResealed' THEN 'secrets_resealed'
+        WHEN 'DriftAdopted' THEN 'drift_adopted' WHEN 'DriftOverwritten' THEN 'drift_overwritten'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
@@ -38,12 +40,14 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'connection' THEN coalesce(payload ->> 'connection_id', payload ->> 'place_id') WHEN 'policy' THEN payload ->> 'policy'
         WHEN 'notification_rule' THEN coalesce(payload ->> 'rule_id', payload ->> 'place_id')
         WHEN 'user' THEN payload ->> 'user_id' WHEN 'api_key' THEN payload ->> 'key_id'
+        WHEN 'drift' THEN concat_ws('/', reporting.key_part(:msp_id), reporting.key_part(payload ->> 'psa_connection_id'),
+            reporting.key_part(payload ->> 'psa_product_id'))
         WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
         WHEN 'notification_rule' THEN coalesce(trim((payload ->> 'channel') || ' ' || (payload ->> 'target')), payload ->> 'kind')
         WHEN 'connection' THEN payload ->> 'kind' WHEN 'policy' THEN payload ->> 'policy' WHEN 'msp' THEN payload ->> 'name'
         WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
-        WHEN 'posting' THEN 'posting'
+        WHEN 'posting' THEN 'posting' WHEN 'drift' THEN payload ->> 'psa_product_name'
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN object_kind = 'relation' THEN (
@@ -70,6 +74,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN object_kind = 'close' THEN jsonb_build_array(jsonb_build_object('field', 'state',
             'before', CASE type WHEN 'CloseSignedOff' THEN 'open' WHEN 'CloseInvoiced' THEN 'signed_off' END,
             'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
+        WHEN object_kind = 'drift' THEN jsonb_build_array(jsonb_build_object('field', 'target_units',
+            'before', CASE type WHEN 'DriftAdopted' THEN payload ->> 'target_units' ELSE payload ->> 'units' END,
+            'after', CASE type WHEN 'DriftAdopted' THEN payload ->> 'units' ELSE payload ->> 'target_units' END))
         WHEN object_kind = 'posting' THEN jsonb_build_array(jsonb_build_object('field', 'posting',
             'before', CASE type WHEN 'PostingPaused' THEN 'running' ELSE 'paused' END,
             'after', CASE type WHEN 'PostingPaused' THEN 'paused' ELSE 'running' END))

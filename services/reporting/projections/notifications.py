@@ -31,5 +31,6 @@ NOTIFICATIONS = ReadModel(
         "SubscriptionRenewalUnclear",
         "SubscriptionRenewed",
         "UnitsFoundEqual",
+        "DriftAdopted",
     ),
 )

@@ -42,8 +42,8 @@ class World:
     engine: Engine
     msp_id: MspId
 
-    def append(self, *given: tuple[str, Any], correlation_id: str = "of-a-test") -> int:
-        """The position of the last of the (stream, event) pairs, appended in one go."""
+    def append(self, *given: tuple[str, Any], correlation_id: str = "of-a-test", at: datetime = MORNING) -> int:
+        """The position of the last of the (stream, event) pairs, appended in one go. at: when they occurred."""
         with self.engine.begin() as connection:
             versions: dict[str, int] = {}
             new = []
@@ -56,7 +56,7 @@ class World:
                         {"m": self.msp_id, "s": stream},
                     )
                 versions[stream] += 1
-                new.append(NewEvent(stream=stream, stream_version=versions[stream], event=event, occurred_at=MORNING))
+                new.append(NewEvent(stream=stream, stream_version=versions[stream], event=event, occurred_at=at))
             return event_log.append(
                 connection,
                 self.msp_id,

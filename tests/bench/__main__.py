@@ -12,6 +12,7 @@ from tests.bench import (
     bells,
     calls,
     exporting,
+    first_link,
     lag,
     long_haul,
     nothing_to_do,
@@ -52,6 +53,7 @@ BENCHES: dict[tuple[str, ...], Bench] = {
     ("S2",): scenarios.hot_link,
     ("S3",): scenarios.under_fire,
     ("S4",): lag.slow_reader,
+    ("S6",): first_link.first_link,
     ("S10",): long_haul.long_haul,
     ("PAGES",): paging.turning,
 }

@@ -13,6 +13,8 @@ from domain.events import (
     AdjustmentPosted,
     AdjustmentReleased,
     AdjustmentRetried,
+    DriftAdopted,
+    DriftOverwritten,
     PsaUnitsObserved,
     UnitsFoundEqual,
 )
@@ -104,6 +106,31 @@ def test_what_exceeds_the_units_of_an_hour_goes_out_when_the_hour_has_passed(wri
 
 
 # Contradictions
+
+
+@pytest.mark.parametrize("resolved", [DriftAdopted, DriftOverwritten])
+def test_what_a_person_has_resolved_is_no_contradiction_any_more(writing: Writing, resolved: type) -> None:
+    # given a post of ours that the PSA holds twice, so that the next one waits
+    line = writing.add_product(4)
+    writing.request(line, 12)
+    writing.work()
+    writing.wait(3600)
+    writing.desk.edit_units(line, 20, TODAY)
+    writing.request(line, 30)
+    writing.work()
+    assert [event.kind for event in writing.told(AdjustmentParked)] == ["post_doubled"]
+
+    # when somebody has looked at it, and the units are asked for again
+    more = {"on_date": TODAY} if resolved is DriftAdopted else {}
+    writing.wait(60)
+    event = resolved(**vars(writing.names(line)), units=20, target_units=30, reason="Seen.", **more)
+    writing.world.append((f"request/autotask/{line}", event), at=writing.clock.now())
+    writing.request(line, 30)
+    writing.settle(200)
+
+    # then
+    assert max(writing.units(line, TODAY + timedelta(n)) for n in range(5)) == 30
+    assert writing.desk.oracle() == []
 
 
 def test_an_edit_at_the_same_moment_is_planned_anew_from_what_is_there(writing: Writing) -> None:

@@ -233,6 +233,14 @@ def refused(names: dict[str, Any], to: dict[str, Any]) -> e.PlanRefused:
     return e.PlanRefused(**names, **to, reason="10.5 is not whole", fix="Set a unit rule that rounds.")
 
 
+def adopted(to: dict[str, Any], units: int, target_units: int = 12) -> e.DriftAdopted:
+    return e.DriftAdopted(**to, units=units, target_units=target_units, on_date=date(2026, 3, 1), reason="A spare one.")
+
+
+def overwritten(to: dict[str, Any], units: int, target_units: int = 12) -> e.DriftOverwritten:
+    return e.DriftOverwritten(**to, units=units, target_units=target_units, reason="Edited by mistake.")
+
+
 def poll_failed(kind: str = "unauthorised") -> e.PollFailed:
     return e.PollFailed(connection_id="odin", poll_id="p1", kind=kind, message="Refused.", fix="Check the password.")
 

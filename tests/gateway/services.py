@@ -92,6 +92,8 @@ def _previewed(wish):
     unknown = ("effective_date", "period", "days", "hindrance", "held")
     money = ("price_now", "cost_now", "price_month", "cost_month", "margin_month")
     row = dict.fromkeys((*unknown, *money)) | {"changes": [], "units": 1, "units_read_at": None, "unit_change": 7}
+    if wish["psa_product_id"] == "ended":
+        row["hindrance"] = {"code": "agreement_ended", "message": "It ended.", "fix": "Renew it."}
     return row | {name: wish.get(name) for name in ("psa_connection_id", "psa_product_id", "target_units")}
 
 

@@ -95,6 +95,16 @@ def test_relations_are_set_and_refused_row_by_row(house: Answering) -> None:
 
 
 @pytest.mark.rabbitmq
+def test_what_the_writer_finds_wanting_is_not_set_although_mapping_would(house: Answering) -> None:
+    token = seen(house, wish("ended", key="acme/odin/1/2/9"), wish("p"))
+
+    blocked, good = house.data(SET, token=token, operation="half")["setRelations"]["results"]
+
+    assert (blocked["ok"], blocked["refusal"]["code"], blocked["relationId"]) == (False, "agreement_ended", None)
+    assert (good["id"], good["ok"]) == ("acme/odin/1/2/3", True)
+
+
+@pytest.mark.rabbitmq
 def test_relations_are_cleared_and_adjustments_tried_again(house: Answering) -> None:
     cleared = house.data(
         'mutation { clearRelations(mspId: "acme", relationIds: ["r1"], operationId: "o2") { results { id ok } } }'

@@ -118,7 +118,7 @@ def test_what_a_person_has_resolved_is_no_contradiction_any_more(writing: Writin
     writing.desk.edit_units(line, 20, TODAY)
     writing.request(line, 30)
     writing.work()
-    assert [event.kind for event in writing.told(AdjustmentParked)] == ["post_doubled"]
+    assert [event.kind for event in writing.told(AdjustmentParked)] == ["contradiction"]
 
     # when somebody has looked at it, and the units are asked for again
     more = {"on_date": TODAY} if resolved is DriftAdopted else {}

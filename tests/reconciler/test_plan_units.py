@@ -259,3 +259,12 @@ def test_adopted_units_are_left_alone_for_as_long_as_the_counts_come_to_the_same
     assert other.product.last is not None
     assert other.product.last.target_units == target + 1
     assert planned(same.product, feed(str(target), cost)).events == ()
+
+
+def test_a_relation_that_is_set_asks_for_the_counts_whatever_was_adopted() -> None:
+    before = Product(PSA, 1, "USD", asked(9), adopted_for=8)
+
+    plan = planned(before, feed("8"), touch=RELATION_SET)
+
+    assert [event.target_units for event in plan.events if isinstance(event, AdjustmentRequested)] == [8]
+    assert plan.product.adopted_for is None

@@ -208,6 +208,8 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         ApiKeyRevoked(key_id="k1", name="BI"),
         h.posting_paused(),
         h.posting_resumed(),
+        h.adopted(P, 13),
+        h.overwritten(P, 13),
     ]
     h.append(engine, msp_id, each)
     h.project(engine, msp_id)

@@ -138,7 +138,7 @@ def _wish(row: Row, agreement_id: str, asked: Row | None) -> Row:
     wish = {"psa_connection_id": row["psa_connection_id"], "psa_product_id": row["psa_product_id"]}
     if asked is None or asked["target_units"] is None:
         return wish | {"psa_agreement_id": agreement_id, "unit_change": 0}
-    names = ("target_units", "target_unit_cost")
+    names = ("target_units", "target_unit_cost", "target_unit_price", "fed_by")
     return wish | {"psa_agreement_id": agreement_id} | {name: asked[name] for name in names}
 
 

@@ -23,9 +23,9 @@ def foresee(
     engine: Engine, clock: Clock, msp_id: MspId, pairs: Sequence[Mapping[str, str]], cleared: Sequence[str]
 ) -> dict[str, Any]:
     """{"products", "counts"} as if each pair {"resource_key", "psa_connection_id", "psa_product_id"} were linked and the
-    resources of the cleared keys were not. A product {"psa_connection_id", "psa_product_id", "feeds", "target_units",
-    "target_unit_cost", "reason", "fix"}: target_units None when nothing would be asked for, with reason and fix when the counts
-    cannot become units. counts: the last known one of each of these resources, as text; None: not known."""
+    resources of the cleared keys were not. A product {"psa_connection_id", "psa_product_id", "feeds", "fed_by" [[company,
+    resource]], "target_units", "target_unit_cost", "target_unit_price", "reason", "fix"}: target_units None when nothing would be
+    asked for, with reason and fix when the counts cannot become units. counts: the last known one of each of these resources, as text; None: not known."""
     catch_up(engine, reactor(clock), msp_id, clock)
     added: dict[ProductId, list[str]] = {}
     for pair in pairs:
@@ -54,24 +54,27 @@ def _planned(
 ) -> list[dict[str, Any]]:
     gone, found = set(cleared), []
     for loaded in plans.load(connection, msp_id, ids):
-        feeds = {feed.resource_key: feed for feed in loaded.feeds if feed.resource_key not in gone}
-        feeds |= {key: resources[key] for key in added.get(loaded.product_id, ()) if key in resources}
+        feeds = {key: resources[key] for key in added.get(loaded.product_id, ()) if key in resources}
+        # What feeds it already does so by its own settings.
+        feeds |= {feed.resource_key: feed for feed in loaded.feeds if feed.resource_key not in gone}
         in_order = [feeds[key] for key in sorted(feeds)]
         product = replace(loaded.product, last=None, refused="")
         planned = plan_units(product, in_order, _FORESEEN, "", post_cost=post_cost)
-        found.append(_told(loaded.product_id, len(in_order), planned))
+        found.append(_told(loaded.product_id, in_order, planned))
     return found
 
 
-def _told(product_id: ProductId, feeds: int, planned: Plan) -> dict[str, Any]:
+def _told(product_id: ProductId, feeds: Sequence[Feed], planned: Plan) -> dict[str, Any]:
     asked = next((event for event in planned.events if isinstance(event, AdjustmentRequested)), None)
     refused = next((event for event in planned.events if isinstance(event, PlanRefused)), None)
     return {
         "psa_connection_id": product_id[0],
         "psa_product_id": product_id[1],
-        "feeds": feeds,
+        "feeds": len(feeds),
+        "fed_by": [[feed.odin.company_id, feed.odin.resource_id] for feed in feeds],
         "target_units": asked.target_units if asked else None,
         "target_unit_cost": _money(asked.target_unit_cost) if asked else None,
+        "target_unit_price": _money(asked.target_unit_price) if asked else None,
         "reason": refused.reason if refused else None,
         "fix": refused.fix if refused else None,
     }

@@ -24,8 +24,9 @@ def foresee(
 ) -> dict[str, Any]:
     """{"products", "counts"} as if each pair {"resource_key", "psa_connection_id", "psa_product_id"} were linked and the
     resources of the cleared keys were not. A product {"psa_connection_id", "psa_product_id", "feeds", "fed_by" [[company,
-    resource]], "target_units", "target_unit_cost", "target_unit_price", "reason", "fix"}: target_units None when nothing would be
-    asked for, with reason and fix when the counts cannot become units. counts: the last known one of each of these resources, as text; None: not known."""
+    resource]], "target_units", "target_unit_cost", "target_unit_price", "reason", "fix"}: target_units None when nothing would
+    be asked for, with reason and fix when the counts cannot become units. counts: the last known one of each of these
+    resources, as text; None: not known."""
     catch_up(engine, reactor(clock), msp_id, clock)
     added: dict[ProductId, list[str]] = {}
     for pair in pairs:

@@ -59,9 +59,10 @@ def _write(rows: list[dict[str, str]], file: TextIO) -> None:
 @relations.command("import")
 @click.argument("msp_id")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be set and refused, and set nothing.")
 @click.pass_obj
 @told
-def import_(house: Installation, msp_id: str, file: Path) -> None:
+def import_(house: Installation, msp_id: str, file: Path, *, dry_run: bool) -> None:
     """Set the relations in a CSV file with the columns connection_id, company_id, subscription_id, resource_id,
     psa_connection_id and psa_product_id (others are passed over). Rows that are set already stay as they are."""
     with house.engine.connect() as connection:
@@ -70,21 +71,18 @@ def import_(house: Installation, msp_id: str, file: Path) -> None:
     parts = [wishes[start : start + ROWS_A_CALL] for start in range(0, len(wishes), ROWS_A_CALL)]
     refused = 0
     for part in track(parts, "Setting relations", disable=not sys.stderr.isatty()):
-        answer = house.ask(
-            "mapping",
-            "set_relations",
-            120,
-            msp_id=msp_id,
-            wishes=part,
-            operation_id=uuid4().hex,
-            actor="operator",
-        )
+        if dry_run:
+            answer = house.ask("mapping", "foresee_relations", 120, msp_id=msp_id, wishes=part)
+        else:
+            given = {"wishes": part, "operation_id": uuid4().hex, "actor": "operator"}
+            answer = house.ask("mapping", "set_relations", 120, msp_id=msp_id, **given)
         for result in answer["results"]:
             if not result["ok"]:
                 refused += 1
                 refusal = result["refusal"]
                 click.echo(f"line {result['id']}: {refusal['message']} {refusal['fix']}", err=True)
-    click.echo(f"{len(wishes) - refused} of {len(wishes)} relations are set; {refused} were refused.")
+    done, not_done = ("would be set", "would be refused") if dry_run else ("are set", "were refused")
+    click.echo(f"{len(wishes) - refused} of {len(wishes)} relations {done}; {refused} {not_done}.")
     if refused:
         sys.exit(1)
 

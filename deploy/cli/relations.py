@@ -81,9 +81,10 @@ def _write(rows: list[dict[str, Any]], file: TextIO) -> None:
 @relations.command("import")
 @click.argument("msp_id")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be set and refused, and set nothing.")
 @click.pass_obj
 @told
-def import_(house: Installation, msp_id: str, file: Path) -> None:
+def import_(house: Installation, msp_id: str, file: Path, *, dry_run: bool) -> None:
     """Set the relations in a CSV file with the columns connection_id, company_id, subscription_id, resource_id,
     psa_connection_id and psa_product_id. Rows that are set already stay as they are. What the columns included, pack_size,
     rounding, minimum, price_source, price, price_currency, markup_percent and note say is settled; where all of them are
@@ -94,17 +95,20 @@ def import_(house: Installation, msp_id: str, file: Path) -> None:
     relation_ids: dict[str, str] = {}
     refused: set[str] = set()
     for part in track(_parts(wishes), "Setting relations", disable=not sys.stderr.isatty()):
-        answer = _asked(house, "set_relations", msp_id=msp_id, wishes=part)
+        if dry_run:
+            answer = house.ask("mapping", "foresee_relations", 120, msp_id=msp_id, wishes=part)
+        else:
+            answer = _asked(house, "set_relations", msp_id=msp_id, wishes=part)
         refused |= _told_refusals(answer, {wish["id"]: wish["id"] for wish in part})
         relation_ids |= {result["id"]: result["relation_id"] for result in answer["results"] if result["ok"]}
-    for settled, lines in _by_settings({line: settings[line] for line in relation_ids if line in settings}):
+    settled = {} if dry_run else {line: settings[line] for line in relation_ids if line in settings}
+    for same, lines in _by_settings(settled):
         for portion in _parts(lines):
             line_of = {relation_ids[line]: line for line in portion}
-            answer = _asked(
-                house, "save_relation_settings", msp_id=msp_id, relation_ids=list(line_of), settings=settled
-            )
+            answer = _asked(house, "save_relation_settings", msp_id=msp_id, relation_ids=list(line_of), settings=same)
             refused |= _told_refusals(answer, line_of)
-    click.echo(f"{len(wishes) - len(refused)} of {len(wishes)} relations are set; {len(refused)} were refused.")
+    done, not_done = ("would be set", "would be refused") if dry_run else ("are set", "were refused")
+    click.echo(f"{len(wishes) - len(refused)} of {len(wishes)} relations {done}; {len(refused)} {not_done}.")
     if refused:
         sys.exit(1)
 

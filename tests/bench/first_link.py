@@ -1,5 +1,6 @@
 """The whole house, nothing linked -> S6: 2,000 resources linked in one click after one preview, and what others feel of it."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +11,9 @@ from statistics import median, quantiles
 from deploy.migrate import migrate
 from domain.keys import ResourceKey
 from tests.bench.goals import Goal, Measured
-from tests.bench.ground import ROLE_PASSWORD as BENCH_PASSWORD
 from tests.bench.ground import Ground
 from tests.gateway.serving import Answering, gateway
-from tests.house import MspHouse, running_house
+from tests.house import House, MspHouse, running_house
 from tests.servers import ROLE_PASSWORD, role_url
 
 OTHERS = Goal("S6", "first link of 2,000 resources: p99 of others' pages", "the same alone", "ms", 5, 2, at_most=True)
@@ -34,10 +34,10 @@ def first_link(ground: Ground, _rounds: int, *, quick: bool) -> list[Measured]:
     """2,000 links (quick: 200), three of them bad; every resource has a product of its own with other units."""
     links = 200 if quick else 2_000
     with (
-        ground.database() as url,
-        ground.vhost() as vhost,
-        _passwords_of_tests(url),
-        running_house(url, vhost) as house,
+        Ground(ground.given, autovacuum=True) as own,
+        own.database() as url,
+        own.vhost() as vhost,
+        _tests_house(url, vhost) as house,
         gateway(role_url(url, "trueup_gateway"), vhost, RPC_SECONDS="60") as people,
     ):
         msp = house.add_msp()
@@ -93,16 +93,17 @@ def _pairs(msp: MspHouse, links: int) -> list[dict[str, str]]:
 
 
 @contextmanager
-def _passwords_of_tests(url: str) -> Iterator[None]:
-    """The house of the tests signs in with passwords of its own."""
+def _tests_house(url: str, vhost: str) -> Iterator[House]:
+    """The house of the flow tests, which signs in with passwords of its own."""
     migrate(url, ROLE_PASSWORD)
-    yield
-    migrate(url, BENCH_PASSWORD)
+    with running_house(url, vhost) as house:
+        yield house
 
 
 @contextmanager
 def _others(url: str, msp_id: str) -> Iterator[list[float]]:
-    """Somebody else turns pages over a connection of their own: the seconds of each, until the block ends."""
+    """Somebody else turns pages over a connection of their own: the seconds of each, infinite when it
+    was not answered, until the block ends."""
     took: list[float] = []
     over = threading.Event()
 
@@ -112,8 +113,8 @@ def _others(url: str, msp_id: str) -> Iterator[list[float]]:
             if over.wait(PAUSE):
                 return
             began = time.perf_counter()
-            reader.data(page, msp=msp_id)
-            took.append(time.perf_counter() - began)
+            answer = reader.post(page, {"msp": msp_id}).json()
+            took.append(math.inf if "errors" in answer else time.perf_counter() - began)
 
     thread = threading.Thread(target=turn, daemon=True)
     thread.start()

@@ -87,13 +87,16 @@ def test_relations_leave_as_csv_and_come_back_into_another_msp_with_a_reason_for
         writer = csv.DictWriter(opened, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+    foreseen = trueup("relations", "import", msp.msp_id, str(file), "--dry-run")
     with_a_bad_row = trueup("relations", "import", msp.msp_id, str(file))
 
     # then
     assert "1 relations written" in exported.stdout, exported.stderr
     assert "1 of 1 relations are set; 0 were refused." in again.stdout, again.stderr
     assert with_a_bad_row.returncode == 1
+    assert "1 of 2 relations would be set; 1 would be refused." in foreseen.stdout, foreseen.stderr
     assert "1 of 2 relations are set; 1 were refused." in with_a_bad_row.stdout
+    assert foreseen.stderr == with_a_bad_row.stderr
     assert with_a_bad_row.stderr.startswith("line 3: ")
 
 

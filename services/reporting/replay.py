@@ -88,10 +88,10 @@ def replay(
     clock: Clock | None = None,
 ) -> list[Rebuilt]:
     """What became of each named read model ("all": every one) of each MSP, or of the given one. So many workers (default:
-    one a core) take the read models of all MSPs one by one, each over one connection that works and one that holds its
-    lock: two a worker must fit in the engine's pool. swap=False compares and leaves the living rows. NotReplayable,
-    ReplayRunning, ReplayStopped (once all
-    others are done), UnknownMsp. For a plain process: it may take minutes."""
+    one a core) take MSP by MSP, each over one connection that works, one that holds its locks, and a third when an event
+    cannot be taken: three a worker must fit in the engine's pool. swap=False compares and leaves the living rows.
+    NotReplayable, UnknownMsp; once all others are done ReplayRunning, ReplayStopped. For a plain process: it may take
+    minutes."""
     told = progress or (lambda _: None)
     workers = workers or os.cpu_count() or 1
     models = chosen_models(names)

@@ -62,10 +62,6 @@ class Reactor:
 
 Consumer = Projection | Reactor
 
-LARGE_SLICE = 5_000
-# What was found in so many large slices is kept with each connection: some hundred bytes each.
-REMEMBERED = 500
-
 # Faults that say nothing about the event: the message is tried again later.
 PASSING = (OperationalError, InterfaceError, PoolExhausted, event_log.StreamMoved)
 
@@ -151,8 +147,8 @@ WHERE h.msp_id IS NULL OR EXISTS (
     WHERE coalesce(p.position, 0) < h.position)
 """
 _CONTENTS = """SELECT type, version, min(position) FROM log.events
-               WHERE msp_id = :msp_id AND position > :after AND position <= :upto"""
-_EACH = "GROUP BY type, version"
+               WHERE msp_id = :msp_id AND position > :after AND position <= :upto AND type = ANY(:types)
+               GROUP BY type, version"""
 _BEGIN = """INSERT INTO {schema}.positions (consumer, msp_id, position) VALUES (:consumer, :msp_id, 0)
             ON CONFLICT DO NOTHING"""
 _LAG = """SELECT h.position AS head, p.position FROM log.heads h
@@ -207,31 +203,12 @@ def _lags(engine: Engine, consumer: Consumer, key: dict[str, str]) -> bool:
 
 def has_events(connection: Connection, types: Sequence[str], part: Slice) -> bool:
     """Whether the slice has events of the types. UnknownEvent when a newer program wrote one of them."""
-    found = [row for row in _contents(connection, types, part) if row[0] in types]
+    values = {"msp_id": part.msp_id, "after": part.after, "upto": part.upto, "types": list(types)}
+    found = connection.execute(text(_CONTENTS), values).all()
     for event_type, version, position in found:
         if version > EVENT_TYPES[event_type].version:
             raise UnknownEvent(f"{event_type} version {version} at position {position}")
     return bool(found)
-
-
-def _contents(connection: Connection, types: Sequence[str], part: Slice) -> Sequence[tuple[str, int, int]]:
-    """Which types and versions stand in the slice, and where first: of a large one all types, since a rebuild asks the same
-    for one read model after the other, and a slice of the log never changes."""
-    if part.upto - part.after < LARGE_SLICE:
-        return _read_contents(connection, f"{_CONTENTS} AND type = ANY(:types) {_EACH}", types, part)
-    known: dict[Slice, Sequence[tuple[str, int, int]]] = connection.info.setdefault("contents of slices", {})
-    if part not in known:
-        if len(known) >= REMEMBERED:
-            known.clear()
-        known[part] = _read_contents(connection, f"{_CONTENTS} {_EACH}", types, part)
-    return known[part]
-
-
-def _read_contents(
-    connection: Connection, query: str, types: Sequence[str], part: Slice
-) -> Sequence[tuple[str, int, int]]:
-    values = {"msp_id": part.msp_id, "after": part.after, "upto": part.upto, "types": list(types)}
-    return [(row[0], row[1], row[2]) for row in connection.execute(text(query), values)]
 
 
 def _stop(engine: Engine, consumer: Consumer, msp_id: MspId, fault: Exception, clock: Clock) -> None:

@@ -5,7 +5,7 @@ and all move at once. The guarantees are catch_up's: rows go with positions, nob
 elsewhere, and an event that one of them cannot take stops that one only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
@@ -28,7 +28,7 @@ held AS MATERIALIZED (
 slice AS MATERIALIZED (
     SELECT min(held.position) AS after, least(min(held.position) + %(batch)s, min(head.position)) AS upto FROM held, head
 )
-SELECT slice.after, slice.upto,
+SELECT slice.after, slice.upto, head.position AS head,
     (SELECT array_agg(consumer) FROM held WHERE position = slice.after) AS consumers,
     (SELECT jsonb_object_agg(type, version) FROM (
         SELECT type, max(version) AS version FROM log.events e
@@ -45,11 +45,13 @@ _MOVE = """UPDATE {schema}.positions SET position = %(upto)s, stopped_at = NULL,
 
 @dataclass(frozen=True)
 class _Step:
-    """Projections that are held at one position, and the newest version of each type of event in the slice before them."""
+    """Projections that are held at one position, the newest version of each type of event in the slice before them, and
+    where the log ended when they were held."""
 
     held: list[Projection]
     part: Slice
     kinds: Mapping[str, int]
+    head: int
 
 
 class _Hindered(Exception):
@@ -60,9 +62,15 @@ class _Hindered(Exception):
         super().__init__()
 
 
-def catch_up_together(engine: Engine, projections: Sequence[Projection], msp_id: MspId, clock: Clock) -> int:
+def catch_up_together(
+    engine: Engine,
+    projections: Sequence[Projection],
+    msp_id: MspId,
+    clock: Clock,
+    told: Callable[[Projection, int, int], None] = lambda *_: None,
+) -> int:
     """The number of positions passed, summed over the projections, until each stood at the head of the MSP's log or was
-    held elsewhere or stopped. UnknownMsp."""
+    held elsewhere or stopped; told hears after each commit where each stands, and where the log ended. UnknownMsp."""
     left, passed = list(projections), 0
     with engine.connect() as connection:
         while left:
@@ -77,6 +85,7 @@ def catch_up_together(engine: Engine, projections: Sequence[Projection], msp_id:
                 break
             for each in step.held:
                 metrics.positions_passed.labels(each.name).inc(step.part.upto - step.part.after)
+                told(each, step.part.upto, step.head)
             passed += (step.part.upto - step.part.after) * len(step.held)
     return passed
 
@@ -91,7 +100,7 @@ def _one_step(connection: Connection, projections: Sequence[Projection], msp_id:
             raise event_log.UnknownMsp(msp_id)
         if found.after is not None:
             held = [each for each in projections if each.name in found.consumers]
-            step = _Step(held, Slice(msp_id, found.after, found.upto), found.kinds)
+            step = _Step(held, Slice(msp_id, found.after, found.upto), found.kinds, found.head)
             _fold(connection, step)
             return step
         if found.known == len(projections):

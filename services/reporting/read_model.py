@@ -1,13 +1,10 @@
 """(a slice of the log, the SQL of a read model, a generation) -> the rows of that generation, brought up to date.
 
-The same statements fold one new event and a rebuild of ten million. Events of the current versions are read in place; the
-few of an older version are taken up by the pure steps of domain/upcasters.py into a temporary table, which the statement
-reads beside the log.
+The same statements fold one new event and a rebuild of ten million; slices.py says where they read the events.
 """
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import resources as package_files
@@ -17,26 +14,24 @@ from sqlalchemy import Connection, Table, text
 
 from domain.events import EVENT_TYPES
 from domain.keys import MspId
-from domain.upcasters import STEPS, upcast
 from plumbing.catch_up import Projection, Slice
+from services.reporting.slices import BESIDE, HELD, IN_PLACE, hold, put_beside
 from services.reporting.tables import METADATA
 
 # A plan is chosen by the size of the slice, not by estimates: those of a young or a skewed table would read a whole read
 # model for one event, or compare 20,000 events with 20,000 in nested loops.
 LARGE_SLICE = 200
+# Fewer events are passed over sooner than they are put into tables.
+HELD_FROM = 5_000
 _FOR_SMALL = (
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off;"
     " SET LOCAL plan_cache_mode = force_generic_plan"
 )
-_FOR_LARGE = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL work_mem = '64MB'"
-
-_IN_PLACE = """SELECT position, type, payload, occurred_at, actor, recorded_by, correlation_id FROM log.events
-    WHERE msp_id = :msp_id AND position > :after AND position <= :upto AND type = ANY(:types)"""
-_BESIDE = """SELECT e.position, e.type, coalesce(u.payload, e.payload) AS payload, e.occurred_at, e.actor,
-        e.recorded_by, e.correlation_id
-    FROM log.events e LEFT JOIN pg_temp.upcast_events u USING (position)
-    WHERE e.msp_id = :msp_id AND e.position > :after AND e.position <= :upto AND e.type = ANY(:types)"""
-
+_FOR_LARGE = (
+    "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL work_mem = '64MB';"
+    # A slice stands in one place of the log, the rows of a generation in few: no look at those of all other MSPs.
+    " SET LOCAL random_page_cost = 1"
+)
 
 _NUMBERS = {"msp_id": "$1", "after": "$2", "upto": "$3", "types": "$4", "generation": "$5"}
 _VALUE = re.compile(rf"(?<!:):({'|'.join(_NUMBERS)})\b")
@@ -56,6 +51,11 @@ class ReadModel:
         written = (package_files.files("services.reporting.projections") / f"{self.name}.sql").read_text("utf-8")
         return tuple(_filled(part) for part in re.split(r";\n", written) if part.strip())
 
+    @property
+    def reads(self) -> int:
+        """How often its statements read a slice."""
+        return sum(statement.count("{events}") for statement in self.statements)
+
     @cached_property
     def fingerprint(self) -> str:
         """Changes whenever the same log could be folded into other rows: a rebuild begun otherwise is begun anew."""
@@ -71,10 +71,12 @@ class ReadModel:
         """The projection that keeps the living generation up to date."""
         return Projection(self.consumer, "reporting", self.types, partial(_fold_living, self))
 
-    def beside(self, generation: int, batch: int) -> Projection:
-        """The projection that builds another generation, which nobody reads yet."""
+    def beside(self, generation: int, batch: int, *, held: bool = False) -> Projection:
+        """The projection that builds another generation, which nobody reads yet. held: for many statements that read one
+        slice in one transaction."""
         name = f"{self.consumer}@{generation}"
-        return Projection(name, "reporting", self.types, partial(_fold_generation, self, generation), batch)
+        fold_it = partial(_fold_generation, self, generation, held=held)
+        return Projection(name, "reporting", self.types, fold_it, batch)
 
 
 def living_generation(connection: Connection, model: ReadModel, msp_id: MspId) -> int:
@@ -85,20 +87,26 @@ def living_generation(connection: Connection, model: ReadModel, msp_id: MspId) -
 
 def fold(connection: Connection, model: ReadModel, part: Slice, generation: int | None) -> None:
     """Folds the slice into the rows of the generation (None: the living one), in the caller's transaction."""
-    beside = _upcast(connection, model, part)
+    beside = put_beside(connection, part, model.types)
     if part.upto - part.after <= LARGE_SLICE and not beside:
         _fold_prepared(connection, model, part, generation)
         return
+    if generation is None:
+        generation = living_generation(connection, model, part.msp_id)
+    _fold_planned(connection, model, part, generation, BESIDE if beside else IN_PLACE)
+
+
+def _fold_planned(connection: Connection, model: ReadModel, part: Slice, generation: int, source: str) -> None:
     values = {
         "msp_id": part.msp_id,
         "after": part.after,
         "upto": part.upto,
         "types": list(model.types),
-        "generation": living_generation(connection, model, part.msp_id) if generation is None else generation,
+        "generation": generation,
     }
     connection.execute(text(_FOR_LARGE if part.upto - part.after > LARGE_SLICE else _FOR_SMALL))
     for statement in model.statements:
-        connection.execute(text(statement.replace("{events}", _BESIDE if beside else _IN_PLACE)), values)
+        connection.execute(text(statement.replace("{events}", source)), values)
 
 
 def _fold_prepared(connection: Connection, model: ReadModel, part: Slice, generation: int | None) -> None:
@@ -108,7 +116,7 @@ def _fold_prepared(connection: Connection, model: ReadModel, part: Slice, genera
     prepared: set[str] = connection.info.setdefault("prepared folds", set())
     for name, statement in zip(names, model.statements, strict=True):
         if name not in prepared:
-            numbered = _VALUE.sub(lambda found: _NUMBERS[found[1]], statement.replace("{events}", _IN_PLACE))
+            numbered = _VALUE.sub(lambda found: _NUMBERS[found[1]], statement.replace("{events}", IN_PLACE))
             # Doubled for the driver: the % of LIKE is no place for a value.
             plain = numbered.replace("%", "%%")
             connection.exec_driver_sql(f"PREPARE {name} (text, bigint, bigint, text[], integer) AS {plain}")
@@ -133,52 +141,14 @@ def _fold_living(model: ReadModel, connection: Connection, part: Slice) -> None:
     fold(connection, model, part, None)
 
 
-def _fold_generation(model: ReadModel, generation: int, connection: Connection, part: Slice) -> None:
+def _fold_generation(model: ReadModel, generation: int, connection: Connection, part: Slice, *, held: bool) -> None:
     # Nobody reads these rows before they are swapped in, and that commit waits for the disk for all before it.
     connection.execute(text("SET LOCAL synchronous_commit = off"))
-    fold(connection, model, part, generation)
-
-
-def _upcast(connection: Connection, model: ReadModel, part: Slice) -> bool:
-    """Whether the slice has events of older versions; their payloads of today then stand in the temporary table."""
-    old = [(name, version) for name, version in STEPS if name in model.types]
-    if not old:
-        return False
-    rows = connection.execute(
-        text(
-            """SELECT position, type, version, payload FROM log.events
-               WHERE msp_id = :msp_id AND position > :after AND position <= :upto
-               AND (type, version) IN (SELECT * FROM unnest(CAST(:names AS text[]), CAST(:versions AS smallint[])))"""
-        ),
-        {
-            "msp_id": part.msp_id,
-            "after": part.after,
-            "upto": part.upto,
-            "names": [name for name, _ in old],
-            "versions": [version for _, version in old],
-        },
-    ).all()
-    if rows:
-        _put_beside(
-            connection,
-            [row.position for row in rows],
-            [upcast(row.type, row.version, EVENT_TYPES[row.type].version, row.payload) for row in rows],
-        )
-    return bool(rows)
-
-
-def _put_beside(connection: Connection, positions: Sequence[int], payloads: Sequence[object]) -> None:
-    connection.execute(
-        text(
-            """CREATE TEMPORARY TABLE IF NOT EXISTS upcast_events (position bigint PRIMARY KEY, payload jsonb NOT NULL)
-               ON COMMIT DELETE ROWS"""
-        )
-    )
-    connection.execute(text("DELETE FROM pg_temp.upcast_events"))
-    connection.exec_driver_sql(
-        """INSERT INTO pg_temp.upcast_events SELECT * FROM unnest(%(positions)s::bigint[], %(payloads)s::jsonb[])""",
-        {"positions": list(positions), "payloads": [orjson.dumps(payload).decode() for payload in payloads]},
-    )
+    if held and part.upto - part.after > HELD_FROM:
+        hold(connection, part)
+        _fold_planned(connection, model, part, generation, HELD)
+    else:
+        fold(connection, model, part, generation)
 
 
 def _filled(statement: str) -> str:

@@ -11,7 +11,7 @@ since. A Reactor is never replayed: what it did in the outside world cannot be d
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +21,17 @@ from sqlalchemy.exc import OperationalError
 
 from domain.keys import MspId
 from plumbing import event_log
-from plumbing.catch_up import Consumer, Projection, Reactor, Slice, catch_up
+from plumbing.catch_up import Consumer, Projection, Reactor, Slice
 from plumbing.clock import Clock
+from plumbing.together import catch_up_together
 from services.reporting.projections import READ_MODELS
 from services.reporting.read_model import ReadModel, fold, living_generation
 
 log = logging.getLogger(__name__)
 BATCH = 100_000
 REMOVED_AT_ONCE = 20_000
+# Statements that read a slice in place pass over all of it; putting it into tables takes as long as so many of them.
+READS_TO_HOLD = 4
 # Events that arrive during the swap's own work: so many are folded under the lock, more are caught up with first.
 FOLDED_UNDER_LOCK = 1_000
 SWAP_TRIES = 20
@@ -85,19 +88,33 @@ def replay(
     clock: Clock | None = None,
 ) -> list[Rebuilt]:
     """What became of each named read model ("all": every one) of each MSP, or of the given one. So many workers (default:
-    one a core) take the read models of all MSPs one by one, each over one connection that works and one that holds its
-    lock: two a worker must fit in the engine's pool. swap=False compares and leaves the living rows. NotReplayable,
-    ReplayRunning, ReplayStopped, UnknownMsp. For a plain process: it may take minutes."""
+    one a core) take MSP by MSP, each over one connection that works, one that holds its locks, and a third when an event
+    cannot be taken: three a worker must fit in the engine's pool. swap=False compares and leaves the living rows.
+    NotReplayable, UnknownMsp; once all others are done ReplayRunning, ReplayStopped. For a plain process: it may take
+    minutes."""
     told = progress or (lambda _: None)
+    workers = workers or os.cpu_count() or 1
     models = chosen_models(names)
-    msps = [msp] if msp is not None else _msps(engine)
-    jobs = [(model, msp_id) for msp_id in msps for model in models]
+    heads = _heads(engine) if msp is None else {msp: 1}
+    # A log that is more than a worker's share is read by all of them, each for some of the read models.
+    share = sum(heads.values()) / workers
+    jobs = [
+        (msp_id, part)
+        for msp_id, head in heads.items()
+        for part in (_parts(models, workers) if head > share / 2 else [models])
+    ]
 
-    def one(job: tuple[ReadModel, MspId]) -> Rebuilt:
+    def one(job: tuple[MspId, Sequence[ReadModel]]) -> list[Rebuilt]:
         return _rebuild(engine, *job, told, batch, clock or Clock(), swap=swap)
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="replay") as pool:
-        return list(pool.map(one, jobs))
+    with ThreadPoolExecutor(workers, thread_name_prefix="replay") as pool:
+        outcomes = {(done.msp_id, done.model): done for some in pool.map(one, jobs) for done in some}
+    return [outcomes[msp_id, model.name] for msp_id in heads for model in models]
+
+
+def _parts(models: Sequence[ReadModel], workers: int) -> list[Sequence[ReadModel]]:
+    """Those that take long stand first: dealt out, every part takes about as long."""
+    return [part for place in range(workers) if (part := models[place::workers])]
 
 
 def chosen_models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel]:
@@ -118,40 +135,72 @@ def chosen_models(names: Sequence[str | ReadModel | Consumer]) -> list[ReadModel
     return list(dict.fromkeys(chosen))
 
 
-def _msps(engine: Engine) -> list[MspId]:
+def _heads(engine: Engine) -> dict[MspId, int]:
+    """The longest logs first, so that the cores end together."""
     with engine.connect() as connection:
-        # The longest logs first, so that the cores end together.
-        return [
-            MspId(m) for m in connection.scalars(text("SELECT msp_id FROM log.heads ORDER BY position DESC, msp_id"))
-        ]
+        rows = connection.execute(text("SELECT msp_id, position FROM log.heads ORDER BY position DESC, msp_id"))
+        return {MspId(row.msp_id): row.position for row in rows}
 
 
 def _rebuild(
-    engine: Engine, model: ReadModel, msp_id: MspId, told: Told, batch: int, clock: Clock, *, swap: bool
+    engine: Engine, msp_id: MspId, models: Sequence[ReadModel], told: Told, batch: int, clock: Clock, *, swap: bool
+) -> list[Rebuilt]:
+    """The outcomes of all that could be rebuilt; then ReplayRunning or ReplayStopped for one that could not."""
+    outcomes: list[Rebuilt] = []
+    faults: list[Exception] = []
+    with _alone(engine, models, msp_id) as free:
+        faults += [
+            ReplayRunning(f"{m.name} of {msp_id} is being rebuilt by another process") for m in models if m not in free
+        ]
+        begun = {model: _begin(engine, model, msp_id, clock) for model in free}
+        _catch_up(engine, msp_id, begun, batch, told, clock)
+        for model, generation in begun.items():
+            try:
+                outcomes.append(_end(engine, model, msp_id, generation, batch, told, clock, swap=swap))
+            except ReplayStopped as fault:
+                faults.append(fault)
+    if faults:
+        raise faults[0]
+    return outcomes
+
+
+def _end(
+    engine: Engine,
+    model: ReadModel,
+    msp_id: MspId,
+    generation: int,
+    batch: int,
+    told: Told,
+    clock: Clock,
+    *,
+    swap: bool,
 ) -> Rebuilt:
-    with _alone(engine, model, msp_id):
-        generation = _begin(engine, model, msp_id, clock)
-        for _ in range(SWAP_TRIES):
-            _catch_up(engine, model, msp_id, generation, batch, told, clock)
-            _renew_statistics(engine, model, msp_id, generation)
-            outcome = _finish(engine, model, msp_id, generation, swap=swap)
-            if outcome is not None:
-                _remove_others(engine, model, msp_id)
-                return outcome
+    for _ in range(SWAP_TRIES):
+        _refuse_stopped(engine, model, msp_id, generation)
+        _renew_statistics(engine, model, msp_id, generation)
+        outcome = _finish(engine, model, msp_id, generation, swap=swap)
+        if outcome is not None:
+            _remove_others(engine, model, msp_id)
+            return outcome
+        _catch_up(engine, msp_id, {model: generation}, batch, told, clock)
     raise ReplayStopped(f"{model.name} of {msp_id}: events arrive faster than they can be folded; run it again later")
 
 
 @contextmanager
-def _alone(engine: Engine, model: ReadModel, msp_id: MspId) -> Iterator[None]:
-    """Only one rebuild of a read model of an MSP at a time; the lock dies with the process that holds it."""
+def _alone(engine: Engine, models: Sequence[ReadModel], msp_id: MspId) -> Iterator[list[ReadModel]]:
+    """Those of the read models that nobody else rebuilds for the MSP; the locks die with the process that holds them."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        key = {"name": f"{model.consumer}@{msp_id}"}
-        if not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 7427))"), key):
-            raise ReplayRunning(f"{model.name} of {msp_id} is being rebuilt by another process")
+
+        def asked(what: str, model: ReadModel) -> bool:
+            call = text(f"SELECT {what}(hashtextextended(:name, 7427))")
+            return bool(connection.scalar(call, {"name": f"{model.consumer}@{msp_id}"}))
+
+        free = [model for model in models if asked("pg_try_advisory_lock", model)]
         try:
-            yield
+            yield free
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 7427))"), key)
+            for model in free:
+                asked("pg_advisory_unlock", model)
 
 
 def _begin(engine: Engine, model: ReadModel, msp_id: MspId, clock: Clock) -> int:
@@ -181,22 +230,26 @@ def _begin(engine: Engine, model: ReadModel, msp_id: MspId, clock: Clock) -> int
 
 
 def _catch_up(
-    engine: Engine, model: ReadModel, msp_id: MspId, generation: int, batch: int, told: Told, clock: Clock
+    engine: Engine, msp_id: MspId, begun: Mapping[ReadModel, int], batch: int, told: Told, clock: Clock
 ) -> None:
-    plain = model.beside(generation, batch)
+    """Brings the generations to the head of the log, all of them slice by slice."""
+    held = sum(model.reads for model in begun) >= READS_TO_HOLD
+    plain = {model.beside(generation, batch, held=held): model for model, generation in begun.items()}
     began = time.monotonic()
     with engine.connect() as connection:
-        first, _ = _position(connection, plain.name, msp_id)
+        first = {each.name: _position(connection, each.name, msp_id)[0] for each in plain}
 
-    def tell(passed: int) -> None:
-        with engine.connect() as connection:
-            head = event_log.head(connection, msp_id)
-        rate = passed / max(time.monotonic() - began, 1e-6)
-        told(Progress(model.name, msp_id, first + passed, head, rate))
+    def tell(each: Projection, position: int, head: int) -> None:
+        rate = (position - first[each.name]) / max(time.monotonic() - began, 1e-6)
+        told(Progress(plain[each].name, msp_id, position, head, rate))
 
-    catch_up(engine, plain, msp_id, clock, tell)
+    if plain:
+        catch_up_together(engine, list(plain), msp_id, clock, tell)
+
+
+def _refuse_stopped(engine: Engine, model: ReadModel, msp_id: MspId, generation: int) -> None:
     with engine.connect() as connection:
-        position, reason = _position(connection, plain.name, msp_id)
+        position, reason = _position(connection, model.beside(generation, BATCH).name, msp_id)
     if reason is not None:
         raise ReplayStopped(f"{model.name} of {msp_id} stopped after position {position}: {reason}")
 

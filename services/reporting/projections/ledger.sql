@@ -7,7 +7,9 @@ SELECT :msp_id, :generation, payload ->> 'psa_connection_id', payload ->> 'psa_p
     coalesce(payload ->> 'units_after', payload ->> 'units')::integer,
     (payload ->> 'unit_change')::integer,
     occurred_at, payload ->> 'request_id'
-FROM ({events}) e;
+FROM ({events}) e
+-- Those of one product stand together: each reading looks through them.
+ORDER BY 3, 4, 5;
 
 -- What follows from it for each product that something was said of. read: the newest reading; a post that was in force when it was
 -- told was read back and is one as well. left: what we know we left on the day of that reading; settled: once all that we posted

@@ -55,7 +55,8 @@ CROSS JOIN LATERAL (
             AND h.generation = (SELECT reporting.living_generation('held', :msp_id))) AS held,
         (SELECT count(*) FROM reporting.shadowed_requests h WHERE h.msp_id = msp.msp_id AND h.state = 'would_post'
             AND h.generation = (SELECT reporting.living_generation('held', :msp_id))) AS shadowed,
-        (SELECT value FROM setup.policies o WHERE o.msp_id = msp.msp_id AND o.policy = 'mode') AS mode
+        (SELECT value FROM setup.policies o WHERE o.msp_id = msp.msp_id AND o.policy = 'mode'
+            AND o.company_id IS NULL AND o.resource_id IS NULL) AS mode
 ) b
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE v.held_until > :now) AS polling,

@@ -23,8 +23,9 @@ SAVE = """mutation ($msp: String!, $changes: [PolicyChangeInput!]!, $version: In
 
 @pytest.mark.timeout(400)
 def test_what_a_preview_of_policies_shows_is_what_happens_once_they_are_saved(house: House) -> None:
-    # given two companies whose counts rise by 80, too much to go out by themselves
+    # given two companies whose counts rise by 80, too much to go out by themselves, on a day that is not near a month's end
     msp = house.add_msp(brake=True)
+    msp.decide("freeze_hours", "0")
     lines = {}
     for company in ("Transcorr", "Hall"):
         resource = msp.add_resource(company, "Exchange Online (Plan 1)", 4)
@@ -55,7 +56,7 @@ def test_what_a_preview_of_policies_shows_is_what_happens_once_they_are_saved(ho
     assert (shown["adjustments"], shown["posted"], shown["held"], shown["heldNow"]) == (2, 1, 1, 2)
     assert (shown["unitChange"], shown["pricePerMonth"]) == (80, [{"amount": "800.00", "currency": "USD"}])
     assert [(hold["reason"], hold["adjustments"]) for hold in shown["holds"]] == [("rise", 1)]
-    assert saved == {"version": 1, "results": [{"ok": True, "refusal": None}]}
+    assert saved == {"version": 2, "results": [{"ok": True, "refusal": None}]}
     wait_for(lambda: msp.units(large_line) == 84, 60, what="the post")
     assert [adjustment.unit_change for adjustment in msp.ledger(large_line)] == [80]
     assert (msp.units(other_line), msp.count_of("AdjustmentReleased")) == (4, 0)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.keys import CompanyId, MspId, ResourceId
-from domain.policies import POLICIES, WHOLE_MSP, BadPolicy, Policies, Policy, Scope
+from domain.policies import WHOLE_MSP, BadPolicy, Policies, Scope
 from gateway import draft_policies
 from gateway.draft_policies import PolicyChange, PolicyStep, drafted, fingerprint, lets_loose, steps
 
@@ -100,13 +100,6 @@ def test_a_policy_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
         drafted({}, [change, PolicyChange("unit_cost", "post")])
 
 
-@pytest.fixture
-def mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policy by which adjustments go out by themselves."""
-    values = ("unattended", "approve", "shadow")
-    monkeypatch.setitem(POLICIES, "mode", Policy("unattended", values, "who lets go", exceptions=True))
-
-
 SHADOW, LOOSE = {"mode": "shadow"}, {"mode": "unattended"}
 
 
@@ -131,11 +124,9 @@ SHADOW, LOOSE = {"mode": "shadow"}, {"mode": "unattended"}
     ],
     ids=["none", "default", "given", "taken", "shadow", "approve", "one", "company", "stricter", "uncovered"],
 )
-@pytest.mark.usefixtures("mode")
 def test_who_lets_adjustments_loose_is_known(before, after, loose) -> None:
     assert lets_loose(before, after) is loose
 
 
-@pytest.mark.usefixtures("mode")
 def test_another_policy_lets_nothing_loose() -> None:
     assert not lets_loose({}, {WHOLE_MSP: {"unit_cost": "report"}, Scope(HALL): {"decrease_effective": "today"}})

@@ -12,7 +12,7 @@ from graphql import execute_sync, parse
 from sqlalchemy import Engine, text
 
 from domain.keys import CompanyId, MspId, ResourceId
-from domain.policies import POLICIES, Decided, Policy, Scope
+from domain.policies import POLICIES, Decided, Scope
 from gateway import schema
 from gateway.deciding import Deciding, draft_of
 from gateway.draft_policies import PolicyChange, fingerprint
@@ -324,14 +324,7 @@ def test_what_was_set_before_there_were_versions_is_the_first(engine: Engine, to
     assert [tuple(row) for row in kept] == [("payload_days", 1), ("unit_cost", 1)]
 
 
-# What lets adjustments loose. The policy comes with the brake; the schema is asked in this process, where there is one.
-
-
-@pytest.fixture
-def mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ("unattended", "approve", "shadow")
-    monkeypatch.setitem(POLICIES, "mode", Policy("unattended", values, "who lets go", exceptions=True))
-
+# What lets adjustments loose; the schema is asked in this process, for a clock that stands.
 
 NOON = datetime(2026, 7, 11, 12, tzinfo=UTC)
 ADMIN = Caller("ada@acme.example", user_id="u", session="s", proven_at=NOON, roles={MspId("acme"): Role.ADMIN})
@@ -362,7 +355,6 @@ def preview_token(engine: Engine, msp_id: MspId) -> str:
     return fingerprint(msp_id, before.version, after)
 
 
-@pytest.mark.usefixtures("mode")
 def test_what_lets_adjustments_loose_needs_the_preview_of_just_that(
     context: Context, engine: Engine, told: MspId
 ) -> None:
@@ -381,7 +373,6 @@ def test_what_lets_adjustments_loose_needs_the_preview_of_just_that(
     assert went.data["savePolicies"]["version"] == 2
 
 
-@pytest.mark.usefixtures("mode")
 def test_what_lets_adjustments_loose_needs_the_password_of_the_last_15_minutes(
     context: Context, engine: Engine, told: MspId
 ) -> None:
@@ -405,7 +396,6 @@ def test_what_lets_adjustments_loose_needs_the_password_of_the_last_15_minutes(
     assert let_loose(operator, 3, preview_token(engine, told)).data["savePolicies"]["version"] == 4
 
 
-@pytest.mark.usefixtures("mode")
 def test_going_back_to_what_is_loose_is_judged_as_well(context: Context, engine: Engine, told: MspId) -> None:
     deciding = Deciding(engine, Clock(), "mara")
     deciding.save(told, [PolicyChange("unit_cost", "report")])

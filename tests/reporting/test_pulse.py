@@ -111,8 +111,8 @@ def test_what_is_neither_held_nor_failed_is_being_posted(engine: Engine, msp_id:
     with engine.begin() as connection:
         connection.execute(
             text(
-                """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at)
-                   VALUES (:m, 'mode', 'shadow', 1, now())"""
+                """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at, company_id)
+                   VALUES (:m, 'mode', 'shadow', 1, now(), NULL), (:m, 'mode', 'approve', 1, now(), '501')"""
             ),
             {"m": msp_id},
         )

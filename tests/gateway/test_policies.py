@@ -96,7 +96,7 @@ def test_nothing_decided_shows_the_defaults_and_what_may_be_decided(own: Answeri
         "decided": False,
         "default": "6",
         "values": [],
-        "least": 1,
+        "least": 0,
         "most": 240,
         "help": POLICIES["freeze_hours"].help,
         "exceptions": False,

@@ -27,6 +27,8 @@ STEPS: dict[tuple[str, int], Step] = {
     ("PolicyChanged", 1): lambda payload: payload | {"company_id": None, "resource_id": None, "policies_version": 0},
     # Version 1 looked at costs only: the price stayed as it was, whatever it was.
     ("AdjustmentPosted", 1): lambda payload: payload | {"unit_price_before": None, "unit_price_after": None},
+    # Version 1 knew neither a first post that waits nor suggestions.
+    ("RelationSet", 1): lambda payload: payload | {"hold_first": False, "score": None},
 }
 
 

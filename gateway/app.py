@@ -35,6 +35,7 @@ from gateway.headers import WithHeaders
 from gateway.in_time import refuse_late_statements
 from gateway.live import Live
 from gateway.people.breached import Breached
+from gateway.people.callers import NOBODY
 from gateway.people.codes import Codes
 from gateway.people.provider import Provider
 from gateway.people.single_sign_on import BEGIN, COME_BACK
@@ -59,6 +60,8 @@ from plumbing.way_out import WayOut
 
 log = logging.getLogger(__name__)
 LONGEST_BODY = 32 * 1024
+# Whoever has come in may send the pairs of a bulk link; the query itself stays as short as everybody's.
+LONGEST_OF_CALLERS = 1024 * 1024
 BODY_SECONDS = 10.0
 
 
@@ -200,7 +203,7 @@ class Gateway:
         with correlated(None) as correlation_id:
             try:
                 visit = await anyio.to_thread.run_sync(self._door.visit, request)
-                answer, status = await self._asking.answer(await _body(request), visit), 200
+                answer, status = await self._asking.answer(await _body(request, visit), visit), 200
             except Invalid as invalid:
                 answer, status = {"errors": [told(error) for error in invalid.errors]}, 400
             except Refusal as refusal:
@@ -239,14 +242,14 @@ def _refused(fault: Exception) -> dict[str, Any]:
     return {"errors": [told(error)]}
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _body(request: Request, by: Visit) -> dict[str, Any]:
     """The request's JSON: one object with a query."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refusal("NOT_JSON", "A request is sent as application/json.", "Set the header Content-Type.")
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            raw = await _whole(request)
+            raw = await _whole(request, LONGEST_BODY if by.caller is NOBODY else LONGEST_OF_CALLERS)
     except TimeoutError:
         raise Refusal("TOO_SLOW", "The request took too long to arrive.", "Send it at once.") from None
     except ClientDisconnect:
@@ -255,14 +258,17 @@ async def _body(request: Request) -> dict[str, Any]:
         given = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise Refusal("BAD_REQUEST", "The request is not JSON.", "Send {query, variables}.") from None
-    return body_of(given)
+    body = body_of(given)
+    if len(body["query"]) > LONGEST_BODY:
+        raise Refusal("TOO_LARGE", f"A query has at most {LONGEST_BODY} characters.", "Ask in several requests.")
+    return body
 
 
-async def _whole(request: Request) -> bytes:
+async def _whole(request: Request, longest: int) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > LONGEST_BODY:
-            raise Refusal("TOO_LARGE", f"A request has at most {LONGEST_BODY} bytes.", "Ask in several requests.")
+        if size > longest:
+            raise Refusal("TOO_LARGE", f"A request has at most {longest} bytes.", "Ask in several requests.")
         parts.append(part)
     return b"".join(parts)

@@ -40,6 +40,8 @@ from plumbing.logs import correlated, correlation_id
 # for it too.
 READERS, WRITERS, TESTERS = 12, 4, 4
 _TESTS = frozenset({"Mutation.testConnection", "Query.previewPolicies"})
+# They change nothing, but ask the services, and the writer the PSA.
+_PREVIEWS = {"Query.previewRelations", "Query.previewClear", "Query.previewUndo", "Query.previewDrift"}
 # The past may have to be folded first, by a service that may be silent: such a question waits with the writers.
 _OF_THE_PAST = re.compile(r"\basOf\s*:")
 
@@ -106,8 +108,8 @@ class Asking:
             raise Refusal("BAD_REQUEST", "There is no such operation in the query.", "Correct operationName.")
         names = root_fields(document, operation)
         refuse_strangers(names, by)
-        tries = bool(_TESTS & names)
-        waits = operation.operation is OperationType.MUTATION or tries or bool(_OF_THE_PAST.search(body["query"]))
+        tries, changes = bool(_TESTS & names), operation.operation is OperationType.MUTATION
+        waits = changes or tries or bool(names & _PREVIEWS) or bool(_OF_THE_PAST.search(body["query"]))
         return Asked(document, operation.operation, waits, tries, body["variables"], body["operationName"])
 
     def _executed(self, asked: Asked, context: Context) -> dict[str, Any]:

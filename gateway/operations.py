@@ -52,6 +52,18 @@ def begun(
         raise
 
 
+def tell(engine: Engine, msp_id: str, operation_id: str, done: int) -> None:
+    """Keeps that so many rows of a running operation are decided."""
+    with of_msp(engine, msp_id).begin() as connection:
+        connection.execute(
+            text(
+                """UPDATE setup.operations SET done = :done
+                   WHERE msp_id = :msp_id AND operation_id = :operation_id AND state = 'running'"""
+            ),
+            {"msp_id": msp_id, "operation_id": operation_id, "done": done},
+        )
+
+
 def operation(connection: Connection, clock: Clock, msp_id: str, operation_id: str) -> dict[str, Any]:
     """{state, done, of, refused}; state: unknown, running, done or unanswered."""
     row = connection.execute(

@@ -43,8 +43,8 @@ class World:
     engine: Engine
     msp_id: MspId
 
-    def append(self, *given: tuple[str, Any], correlation_id: str = "of-a-test") -> int:
-        """The position of the last of the (stream, event) pairs, appended in one go."""
+    def append(self, *given: tuple[str, Any], correlation_id: str = "of-a-test", at: datetime = MORNING) -> int:
+        """The position of the last of the (stream, event) pairs, appended in one go. at: when they occurred."""
         with self.engine.begin() as connection:
             versions: dict[str, int] = {}
             new = []
@@ -57,7 +57,7 @@ class World:
                         {"m": self.msp_id, "s": stream},
                     )
                 versions[stream] += 1
-                new.append(NewEvent(stream=stream, stream_version=versions[stream], event=event, occurred_at=MORNING))
+                new.append(NewEvent(stream=stream, stream_version=versions[stream], event=event, occurred_at=at))
             return event_log.append(
                 connection,
                 self.msp_id,
@@ -211,11 +211,21 @@ def psa_gone(level: str, record_id: str) -> tuple[str, events.PsaRecordGone]:
 
 
 def relation_set(
-    names: OdinNames = ODIN, product: PsaNames = PSA, relation_id: str = "r1", followed_from: str | None = None
+    names: OdinNames = ODIN,
+    product: PsaNames = PSA,
+    relation_id: str = "r1",
+    followed_from: str | None = None,
+    *,
+    hold_first: bool = False,
 ) -> tuple[str, events.RelationSet]:
     """A resource was linked."""
     return relation_stream(names), events.RelationSet(
-        **vars(names), **vars(product), relation_id=relation_id, followed_from=followed_from
+        **vars(names),
+        **vars(product),
+        relation_id=relation_id,
+        followed_from=followed_from,
+        hold_first=hold_first,
+        score=None,
     )
 
 

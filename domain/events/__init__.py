@@ -67,7 +67,14 @@ from domain.events.psa_writer import (
     PsaUnitsObserved,
     UnitsFoundEqual,
 )
-from domain.events.reconciler import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events.reconciler import (
+    AdjustmentRequested,
+    AdjustmentSuperseded,
+    Cause,
+    DriftAdopted,
+    DriftOverwritten,
+    PlanRefused,
+)
 from domain.events.watching import CloseDue, ConsumerResumed, ConsumerStopped, PollLate
 
 Event = (
@@ -114,6 +121,8 @@ Event = (
     | AdjustmentRequested
     | AdjustmentSuperseded
     | PlanRefused
+    | DriftAdopted
+    | DriftOverwritten
     | MspAdded
     | ConnectionSaved
     | SecretsResealed
@@ -174,6 +183,8 @@ __all__ = [
     "ConnectionSaved",
     "ConsumerResumed",
     "ConsumerStopped",
+    "DriftAdopted",
+    "DriftOverwritten",
     "EndpointCalls",
     "Event",
     "Evidence",

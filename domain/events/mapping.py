@@ -3,6 +3,7 @@ left out of billing. Stream of relations: relation/<resource key parts>; of excl
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import ClassVar
 
 from domain.events.names import OdinNames, PsaNames
@@ -13,12 +14,15 @@ from domain.relation_settings import RelationSettings
 @dataclass(frozen=True, kw_only=True)
 class RelationSet(OdinNames, PsaNames):
     """A resource was linked to a product: from now on its changes post by themselves.
-    followed_from: the subscription id whose renewal the relation followed, else None."""
+    followed_from: the subscription id whose renewal the relation followed, else None. hold_first: the first post that comes
+    of it waits for a person. score: of the suggestion that was accepted (0 to 1), None when there was none."""
 
     type: ClassVar[str] = "RelationSet"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     relation_id: str
     followed_from: str | None
+    hold_first: bool
+    score: Decimal | None
 
 
 @dataclass(frozen=True, kw_only=True)

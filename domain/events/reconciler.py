@@ -1,6 +1,7 @@
 """What the units should be: a wish for a product's units, its replacement by a newer one, or why there can be none."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
@@ -65,3 +66,27 @@ class PlanRefused(OdinNames, PsaNames):
     version: ClassVar[int] = 1
     reason: str
     fix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftAdopted(PsaNames):
+    """A person took the PSA's units of a product as right although the counts come to target_units: nothing is posted until
+    these change. on_date: the billing day on which the units were read. Stream of both: request/<PSA connection>/<product>."""
+
+    type: ClassVar[str] = "DriftAdopted"
+    version: ClassVar[int] = 1
+    units: int
+    target_units: int
+    on_date: date
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftOverwritten(PsaNames):
+    """A person had the PSA's units of a product brought to the target again; the request for it follows."""
+
+    type: ClassVar[str] = "DriftOverwritten"
+    version: ClassVar[int] = 1
+    units: int
+    target_units: int
+    reason: str

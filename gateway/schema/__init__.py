@@ -7,8 +7,10 @@ from gateway.schema.billing import BillingMutations
 from gateway.schema.closing import CloseMutations
 from gateway.schema.connections import ConnectionMutations
 from gateway.schema.deciding import DecidingMutations
+from gateway.schema.drifting import DriftMutations
 from gateway.schema.guard import guarded
 from gateway.schema.left_out import null_is_left_out
+from gateway.schema.linking import LinkingMutations
 from gateway.schema.mutations import AdjustmentMutations
 from gateway.schema.notifying import NotificationMutations
 from gateway.schema.pausing import PausingMutations
@@ -29,6 +31,8 @@ class Mutation(
     DecidingMutations,
     CloseMutations,
     ConnectionMutations,
+    DriftMutations,
+    LinkingMutations,
     NotificationMutations,
     PausingMutations,
     PolicyMutations,

@@ -1,5 +1,6 @@
 """What a person wishes -> RPC to the service that decides it, or work in the outbox; answers row by row."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -15,35 +16,9 @@ from plumbing import outbox
 from plumbing.row_security import of_msp
 
 
-class RelationWish(graphene.InputObjectType):
-    """A resource and the PSA product that it shall feed."""
-
-    id = graphene.String(description="Your name for the row; by default the resource key.")
-    resource_key = graphene.String(required=True, description="The resource.")
-    psa_connection_id = graphene.String(required=True, description="The PSA connection.")
-    psa_product_id = graphene.String(required=True, description="The product.")
-
-
 class AdjustmentMutations:
-    """What can be changed about relations, adjustments and polls."""
+    """What can be changed about adjustments and polls."""
 
-    set_relations = graphene.Field(
-        graphene.NonNull(Outcome),
-        relations=graphene.Argument(
-            graphene.NonNull(graphene.List(graphene.NonNull(RelationWish))), description="At most 200."
-        ),
-        description="Link resources to PSA products: from then on their changes post by themselves.",
-        **MSP,
-        **OPERATION,
-    )
-    clear_relations = graphene.Field(
-        graphene.NonNull(Outcome),
-        relation_ids=texts("At most 200."),
-        reason=graphene.String(default_value="", description="Why, for the record."),
-        description="Clear relations: nothing more is posted for them, and the PSA keeps its units.",
-        **MSP,
-        **OPERATION,
-    )
     poll_now = graphene.Field(
         graphene.NonNull(Outcome),
         connection_id=graphene.String(description="One marketplace connection; by default all of the MSP's."),
@@ -65,30 +40,6 @@ class AdjustmentMutations:
         **MSP,
         **OPERATION,
     )
-
-    @staticmethod
-    def resolve_set_relations(
-        _root: object, info: GraphQLResolveInfo, msp_id: str, relations: list[dict[str, Any]], operation_id: str
-    ) -> dict[str, Any]:
-        """mapping decides each row."""
-        wishes = [
-            {
-                "id": wish.get("id") or wish["resource_key"],
-                "resource_key": wish["resource_key"],
-                "psa_connection_id": wish["psa_connection_id"],
-                "psa_product_id": wish["psa_product_id"],
-            }
-            for wish in relations
-        ]
-        return asked(info, "mapping", "set_relations", msp_id, operation_id, len(wishes), wishes=wishes)
-
-    @staticmethod
-    def resolve_clear_relations(
-        _root: object, info: GraphQLResolveInfo, msp_id: str, relation_ids: list[str], operation_id: str, reason: str
-    ) -> dict[str, Any]:
-        """mapping decides each row."""
-        given = {"relation_ids": relation_ids, "reason": reason}
-        return asked(info, "mapping", "clear_relations", msp_id, operation_id, len(relation_ids), **given)
 
     @staticmethod
     def resolve_retry_adjustments(
@@ -152,16 +103,23 @@ class AdjustmentMutations:
 def asked(
     info: GraphQLResolveInfo, service: str, method: str, msp_id: str, operation_id: str, rows: int, **given: Any
 ) -> dict[str, Any]:
-    """What the service decides of so many rows under the operation id. Refusal BAD_REQUEST, NO_SUCH_MSP."""
+    """What the service decides of up to MOST_ROWS rows, once for each operation. Refusal BAD_REQUEST, NO_SUCH_MSP."""
     _, context = checked(info, msp_id, operation_id, rows)
     return answered(context, service, method, msp_id, operation_id, rows, operation_id=operation_id, **given)
 
 
 def answered(
-    context: Context, service: str, method: str, msp_id: str, operation: str, rows: int, **given: Any
+    context: Context,
+    service: str,
+    method: str,
+    msp_id: str,
+    operation: str,
+    rows: int,
+    besides: Sequence[Mapping[str, Any]] = (),
+    **given: Any,
 ) -> dict[str, Any]:
-    """What the service decides of the rows; how far it is can be asked meanwhile."""
-    with operations.begun(context.engine, context.clock, msp_id, operation, rows) as ended:
+    """What the service decides of the rows; how far it is can be asked meanwhile. besides: results that are known already."""
+    with operations.begun(context.engine, context.clock, msp_id, operation, rows + len(besides)) as ended:
         answer = context.ask(service, method, msp_id=msp_id, actor=context.caller.name, **given)
-        ended(answer["results"])
+        ended([*answer["results"], *besides])
     return outcome(operation, answer["results"])

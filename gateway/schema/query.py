@@ -9,8 +9,10 @@ from gateway.schema.billing import billing_fields
 from gateway.schema.closing import checklist_field
 from gateway.schema.connections import connections_fields
 from gateway.schema.dashboard import dashboard_field
+from gateway.schema.drifting import drifting_fields
 from gateway.schema.found import find_field
 from gateway.schema.lineage import lineage_fields
+from gateway.schema.linking import linking_fields
 from gateway.schema.notifying import unread_field
 from gateway.schema.policies import policies_fields
 from gateway.schema.pulse import pulse_field
@@ -39,8 +41,16 @@ def _query() -> Any:
     for name, (field, resolver) in alone.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)
-    several = signing_in_fields() | users_fields() | connections_fields() | policies_fields()
-    several |= lineage_fields() | billing_fields()
+    several = (
+        signing_in_fields()
+        | users_fields()
+        | connections_fields()
+        | policies_fields()
+        | lineage_fields()
+        | billing_fields()
+        | linking_fields()
+        | drifting_fields()
+    )
     for name, (field, resolver) in several.items():
         fields[name] = field
         fields[f"resolve_{name}"] = staticmethod(resolver)

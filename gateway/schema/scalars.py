@@ -53,8 +53,8 @@ class Date(Text):
 
     @staticmethod
     def serialize(value: Any) -> str:
-        """ISO 8601."""
-        return str(value.isoformat())
+        """ISO 8601; text is passed on as it is."""
+        return value if isinstance(value, str) else str(value.isoformat())
 
     @staticmethod
     def parse_value(value: Any) -> date:

@@ -9,6 +9,7 @@ one product, and their units add up (docs/decisions/0005). User guide, "Mapping"
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import ResourceKey
@@ -72,10 +73,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Wish:
-    """This resource shall feed this product."""
+    """This resource shall feed this product. score: of the suggestion that is accepted with it, 0 to 1."""
 
     resource_key: ResourceKey
     product_id: ProductId
+    score: Decimal | None = None
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,13 @@ def end_passed(engine: Engine, clock: Clock) -> None:
     any day know it too."""
     with engine.connect() as connection:
         passed = known.passed(connection, clock.now())
-    for msp_id, resource_keys in passed.items():
+    for msp_id in passed:
         with engine.begin() as connection:
             known.lock(connection, msp_id)
-            today = clock.today(setup.msp(connection, msp_id).time_zone)
+            # Asked again: meanwhile a person may have included it, or given it another day.
+            resource_keys = known.passed(connection, clock.now()).get(msp_id, [])
             rows = known.excluded(connection, msp_id, resource_keys).values()
-            ended = [row for row in rows if row.until is not None and row.until < today]
-            events = [record.included(known.odin(row), "its last day has passed") for row in ended]
+            events = [record.included(known.odin(row), "its last day has passed") for row in rows]
             record.record(connection, msp_id, events, record.Cause(uuid4().hex), clock.now())
 
 

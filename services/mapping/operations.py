@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from domain.events import RelationSet
+from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId
 from plumbing import setup
 from plumbing.catch_up import catch_up
@@ -33,9 +34,11 @@ Decide = Callable[[Connection], Decision]
 RELATION_UNKNOWN = Refusal("relation_unknown", "This relation is not known.", "Reload the page and choose it again.")
 
 
-def set_relations(engine: Engine, clock: Clock, ask: Ask, wishes: Sequence[GivenWish]) -> dict[str, Any]:
+def set_relations(
+    engine: Engine, clock: Clock, ask: Ask, wishes: Sequence[GivenWish], *, hold_first: bool = False
+) -> dict[str, Any]:
     """The answer to the wishes, row by row and in order: a later row sees what an earlier one set. All rows that can be
-    linked are linked, in one transaction; each of the others has its refusal."""
+    linked are linked, in one transaction; each of the others has its refusal. hold_first: the first post of each waits."""
 
     def decide(connection: Connection) -> Decision:
         facts = known.known_for(connection, ask.msp_id, [given.wish for given in wishes if given.wish])
@@ -43,13 +46,13 @@ def set_relations(engine: Engine, clock: Clock, ask: Ask, wishes: Sequence[Given
         events: list[record.RelationEvent] = []
         results = []
         for given in wishes:
-            decided = given.refusal if given.wish is None else _decided(given.wish, facts, today)
+            decided = given.refusal if given.wish is None else _decided(given.wish, facts, today, hold_first=hold_first)
             if isinstance(decided, RelationSet):
                 events.append(decided)
             results.append(result_of(given.id, decided, "already_set" if isinstance(decided, Relation) else None))
         return results, events
 
-    return once(engine, clock, ask, [given.as_asked() for given in wishes], decide)
+    return once(engine, clock, ask, [*(given.as_asked() for given in wishes), hold_first], decide)
 
 
 def clear_relations(engine: Engine, clock: Clock, ask: Ask, relation_ids: Sequence[str], reason: str) -> dict[str, Any]:
@@ -77,6 +80,53 @@ def clear_relations(engine: Engine, clock: Clock, ask: Ask, relation_ids: Sequen
     return once(engine, clock, ask, [list(relation_ids), reason], decide)
 
 
+def foresee_relations(engine: Engine, clock: Clock, msp_id: MspId, wishes: Sequence[GivenWish]) -> Results:
+    """What set_relations would answer to the wishes now, each row with the ids and names of both sides where they are known;
+    nothing is set."""
+    _refuse_unknown_msp(engine, msp_id)
+    catch_up(engine, reactor(clock), msp_id, clock)
+    with engine.connect() as connection:
+        facts = known.known_for(connection, msp_id, [given.wish for given in wishes if given.wish])
+        today = clock.today(setup.msp(connection, msp_id).time_zone)
+    return [_foreseen(given, facts, today) for given in wishes]
+
+
+def foresee_clearing(engine: Engine, clock: Clock, msp_id: MspId, relation_ids: Sequence[str]) -> Results:
+    """The same for clear_relations."""
+    _refuse_unknown_msp(engine, msp_id)
+    catch_up(engine, reactor(clock), msp_id, clock)
+    with engine.connect() as connection:
+        rows = known.relations_by_id(connection, msp_id, relation_ids)
+    results = []
+    for relation_id in relation_ids:
+        row = rows.get(relation_id)
+        relation = known.relation(row) if row else None
+        named = _names(relation.odin, relation.psa) if relation else _names(None, None)
+        note = "already_cleared" if row and not row.live else None
+        key = str(relation.odin.resource_key(msp_id)) if relation else None
+        results.append(
+            result_of(relation_id, relation or RELATION_UNKNOWN) | named | {"note": note, "resource_key": key}
+        )
+    return results
+
+
+def _foreseen(given: GivenWish, facts: Known, today: date) -> dict[str, Any]:
+    if given.wish is None:
+        return result_of(given.id, given.refusal) | _names(None, None)
+    resource, product = facts.resources.get(given.wish.resource_key), facts.products.get(given.wish.product_id)
+    decided = _decided(given.wish, facts, today)
+    named = _names(resource.names if resource else None, product.names if product else None)
+    # The id of a relation that was not set means nothing.
+    unset = {"relation_id": None} if isinstance(decided, RelationSet) else {}
+    note = "already_set" if isinstance(decided, Relation) else None
+    return result_of(given.id, decided, note) | named | unset
+
+
+def _names(odin: OdinNames | None, psa: PsaNames | None) -> dict[str, str | None]:
+    unknown = dict.fromkeys((*OdinNames.__dataclass_fields__, *PsaNames.__dataclass_fields__))
+    return unknown | (vars(odin) if odin else {}) | (vars(psa) if psa else {})
+
+
 def refused_rows(ids: Sequence[str | None], refusal: Refusal) -> Results:
     """The results of a call that was refused as a whole."""
     return [result_of(row_id, refusal) for row_id in ids]
@@ -91,13 +141,13 @@ def forget_old(engine: Engine, clock: Clock) -> None:
         )
 
 
-def _decided(wish: Wish, facts: Known, today: date) -> RelationSet | Relation | Refusal:
+def _decided(wish: Wish, facts: Known, today: date, *, hold_first: bool = False) -> RelationSet | Relation | Refusal:
     decided = decide_relation(wish, facts, today)
     if not isinstance(decided, Link):
         return decided
     relation = Relation(uuid4().hex, decided.odin, decided.psa)
     facts.link(wish.resource_key, relation)
-    return record.was_set(relation)
+    return record.was_set(relation, hold_first=hold_first, score=wish.score)
 
 
 def result_of(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -72,9 +73,17 @@ def record(connection: Connection, msp_id: MspId, events: Sequence[MappingEvent]
     )
 
 
-def was_set(relation: Relation, followed_from: str | None = None) -> RelationSet:
+def was_set(
+    relation: Relation, followed_from: str | None = None, *, hold_first: bool = False, score: Decimal | None = None
+) -> RelationSet:
     """The event of a relation that begins."""
-    return RelationSet(**_names(relation), relation_id=relation.relation_id, followed_from=followed_from)
+    return RelationSet(
+        **_names(relation),
+        relation_id=relation.relation_id,
+        followed_from=followed_from,
+        hold_first=hold_first,
+        score=score,
+    )
 
 
 def cleared(relation: Relation, reason: str, followed_to: str | None = None) -> RelationCleared:

@@ -52,14 +52,18 @@ class Service:
         suggesting.refresh_due(self.house.engine, self.house.clock)
 
     @rpc
-    def set_relations(self, msp_id: str, wishes: object, operation_id: str, actor: str) -> dict[str, Any]:
+    def set_relations(
+        self, msp_id: str, wishes: object, operation_id: str, actor: str, hold_first: object = False
+    ) -> dict[str, Any]:
         """{"operation_id", "results": [{"id", "ok", "relation_id", "note", "refusal"}], "refusal"}: each wish
-        {"id", "resource_key", "psa_connection_id", "psa_product_id"} granted or refused, in order. refusal beside results:
-        the whole call was refused, every row with it, and nothing was done. The same operation id gets the same answer again."""
+        {"id", "resource_key", "psa_connection_id", "psa_product_id", "score"} granted or refused, in order; score may be left
+        out. refusal beside results: the whole call was refused, every row with it, and nothing was done. The same operation id
+        gets the same answer again. hold_first: the first post of each relation waits for a person."""
 
         def answer() -> dict[str, Any]:
             ask = parse_ask(msp_id, operation_id, actor)
-            return operations.set_relations(self.house.engine, self.house.clock, ask, parse_wishes(wishes))
+            given, held = parse_wishes(wishes), hold_first is True
+            return operations.set_relations(self.house.engine, self.house.clock, ask, given, hold_first=held)
 
         return _or_refusal(operation_id, wishes, answer)
 
@@ -160,6 +164,29 @@ class Service:
             return excluding.include(self.house.engine, self.house.clock, ask, keys, why)
 
         return _or_refusal(operation_id, resource_keys, answer)
+
+    @rpc
+    def foresee_relations(self, msp_id: str, wishes: object) -> dict[str, Any]:
+        """{"results", "refusal"}: what set_relations would answer now, each row with ids and names of both sides (None where
+        they are not known). Nothing is set."""
+
+        def answer() -> dict[str, Any]:
+            given = parse_wishes(wishes)
+            results = operations.foresee_relations(self.house.engine, self.house.clock, MspId(msp_id), given)
+            return {"results": results, "refusal": None}
+
+        return _or_refusal("", wishes, answer)
+
+    @rpc
+    def foresee_clearing(self, msp_id: str, relation_ids: object) -> dict[str, Any]:
+        """The same for clear_relations; each row has its resource_key as well."""
+
+        def answer() -> dict[str, Any]:
+            ids = parse_relation_ids(relation_ids)
+            results = operations.foresee_clearing(self.house.engine, self.house.clock, MspId(msp_id), ids)
+            return {"results": results, "refusal": None}
+
+        return _or_refusal("", relation_ids, answer)
 
 
 def _or_refusal(operation_id: str, rows: object, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from domain.keys import BadKey, MspId, ResourceKey
@@ -13,6 +14,7 @@ from services.mapping.decide_relation import Refusal, Wish
 MOST_WISHES = 10_000
 _LONGEST_ID = 500
 _LONGEST_REASON = 2_000
+_LONGEST_SCORE = 20
 
 
 class Refused(Exception):
@@ -42,7 +44,7 @@ class GivenWish:
 
     def as_asked(self) -> list[str | None]:
         """The row as plain values, to tell whether two calls ask for the same."""
-        wished = [str(self.wish.resource_key), *self.wish.product_id] if self.wish else []
+        wished = [str(self.wish.resource_key), *self.wish.product_id, str(self.wish.score)] if self.wish else []
         return [self.id, *wished, self.refusal.message if self.refusal else None]
 
 
@@ -138,11 +140,30 @@ def _wish(row: object) -> GivenWish:
         resource_key = ResourceKey.parse(row["resource_key"])
     except BadKey:
         return GivenWish(row_id, None, _bad_row("resource_key is not the key of a resource."))
-    return GivenWish(row_id, Wish(resource_key, (row["psa_connection_id"], row["psa_product_id"])))
+    score = _score(row.get("score"))
+    if score is _BAD_SCORE:
+        return GivenWish(row_id, None, _bad_row("score is not a number of 0 to 1."))
+    return GivenWish(row_id, Wish(resource_key, (row["psa_connection_id"], row["psa_product_id"]), score))
+
+
+_BAD_SCORE = Decimal("NaN")
+
+
+def _score(given: object) -> Decimal | None:
+    """The score in a text; None when none was given."""
+    if given is None:
+        return None
+    try:
+        score = Decimal(given) if isinstance(given, str) and len(given) <= _LONGEST_SCORE else _BAD_SCORE
+    except InvalidOperation:
+        return _BAD_SCORE
+    return score if score.is_finite() and 0 <= score <= 1 else _BAD_SCORE
 
 
 def _bad_row(message: str) -> Refusal:
-    return Refusal("bad_row", message, "Give id, resource_key, psa_connection_id and psa_product_id as texts.")
+    return Refusal(
+        "bad_row", message, "Give id, resource_key, psa_connection_id, psa_product_id and a score, if any, as texts."
+    )
 
 
 def _is_id(value: object) -> bool:

@@ -72,7 +72,7 @@ def _read(writer: Writer, outside: OutsideConnection) -> Read:
             agreements += chain.from_iterable(opened.psa.agreements(unseen))
         products = list(chain.from_iterable(opened.psa.products()))
         there = sorted(linked & {product.psa_product_id for product in products})
-        rows = _rows(opened.psa, there, today)
+        rows = units_rows(opened.psa, there, today)
     finally:
         opened.close()
     calibration = outside.settings.get("mid_period_rows", "unknown")
@@ -81,7 +81,7 @@ def _read(writer: Writer, outside: OutsideConnection) -> Read:
     return Read(customers, agreements, products, {i: u for i, u in units.items() if u is not None}, today)
 
 
-def _rows(psa: Psa, product_ids: Sequence[PsaProductId], today: date) -> dict[PsaProductId, Sequence[UnitsRow]]:
+def units_rows(psa: Psa, product_ids: Sequence[PsaProductId], today: date) -> dict[PsaProductId, Sequence[UnitsRow]]:
     """The rows of each product that has any by today. Those that the PSA has not made for today yet are read further back."""
     if not product_ids:
         return {}

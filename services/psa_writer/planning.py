@@ -149,8 +149,9 @@ def _proved(connection: Connection, round_: Round, product_ids: Sequence[PsaProd
         text(
             """SELECT psa_product_id, rows_after, effective_date, unit_change FROM (
                    SELECT *, row_number() OVER (PARTITION BY psa_product_id ORDER BY sent_at DESC) AS back
-                   FROM psa_writer.intents WHERE msp_id = :m AND connection_id = :c AND psa_product_id = ANY(:ids)
-                   AND state = 'proved') i
+                   FROM psa_writer.intents LEFT JOIN psa_writer.resolved_drifts USING (msp_id, connection_id, psa_product_id)
+                   WHERE msp_id = :m AND connection_id = :c AND psa_product_id = ANY(:ids)
+                   AND state = 'proved' AND sent_at > coalesce(resolved_at, '-infinity')) i
                WHERE back <= :most ORDER BY psa_product_id, back"""
         ),
         {"m": round_.msp_id, "c": round_.connection_id, "ids": list(product_ids), "most": _OWN_POSTS},

@@ -13,6 +13,8 @@ from domain.events import (
     AdjustmentSuperseded,
     CloseReopened,
     ConnectionSaved,
+    DriftAdopted,
+    DriftOverwritten,
     PolicyChanged,
     PostingResumed,
     RelationCleared,
@@ -24,6 +26,7 @@ from domain.keys import ConnectionId, MspId
 from plumbing import outbox
 from plumbing.catch_up import Reactor
 from plumbing.clock import Clock
+from plumbing.upsert import upsert
 from services.psa_writer import tables
 
 TYPES = tuple(
@@ -39,6 +42,8 @@ TYPES = tuple(
         PostingResumed,
         PolicyChanged,
         CloseReopened,
+        DriftAdopted,
+        DriftOverwritten,
     )
 )
 POSTS, CATALOGUE = "psa_writer.posts", "psa_writer.catalogue"
@@ -50,6 +55,7 @@ def reactor(clock: Clock) -> Reactor:
     def react(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
         now = clock.now()
         _keep_relations(connection, msp_id, envelopes)
+        _keep_resolved(connection, msp_id, envelopes)
         _keep_requests(connection, msp_id, envelopes, now)
         saved = _saved_connections(envelopes)
         _look_at_once(connection, msp_id, saved, now)
@@ -110,6 +116,19 @@ def _set_and_clear(connection: Connection, msp_id: MspId, last: Mapping[str, Env
                 for event, actor in live
             ],
         )
+
+
+def _keep_resolved(connection: Connection, msp_id: MspId, envelopes: list[Envelope]) -> None:
+    resolved = {
+        (e.event.psa_connection_id, e.event.psa_product_id): e.occurred_at
+        for e in envelopes
+        if isinstance(e.event, DriftAdopted | DriftOverwritten)
+    }
+    rows = [
+        {"msp_id": msp_id, "connection_id": of, "psa_product_id": product_id, "resolved_at": at}
+        for (of, product_id), at in resolved.items()
+    ]
+    upsert(connection, tables.resolved_drifts, rows)
 
 
 def _keep_requests(connection: Connection, msp_id: MspId, envelopes: list[Envelope], now: datetime) -> None:

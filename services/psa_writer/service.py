@@ -30,6 +30,7 @@ from services.psa_writer.preview import preview
 from services.psa_writer.preview_policies import preview_policies
 from services.psa_writer.psa.port import PsaFailure
 from services.psa_writer.reactor import CATALOGUE, POSTS, TYPES, reactor
+from services.psa_writer.reread import reread_units
 from services.psa_writer.schedule import put_due_work
 from services.psa_writer.writer import Writer
 
@@ -125,13 +126,18 @@ class Service(OpensSecrets):
 
     @rpc
     def preview(self, msp_id: str, wishes: list[dict[str, Any]]) -> dict[str, Any]:
-        """{"rows", "refusal"}: what would be posted for each {"psa_connection_id", "psa_product_id", "target_units"}."""
+        """{"rows", "refusal"}: what would be posted for each wish, see preview.py."""
         return _or_refusal("rows", lambda: preview(writer_of(self.house), MspId(msp_id), wishes))
 
     @rpc
     def preview_policies(self, msp_id: str, decided: list[dict[str, Any]]) -> dict[str, Any]:
         """What would become of the open requests if this were all that the MSP had decided, see preview_policies.py."""
         return preview_policies(writer_of(self.house), MspId(msp_id), decided)
+
+    @rpc
+    def reread_units(self, msp_id: str, products: list[dict[str, str]]) -> dict[str, Any]:
+        """{"results", "refusal"}: the units of products read again now. See reread.py."""
+        return _or_refusal("results", lambda: reread_units(writer_of(self.house), MspId(msp_id), products))
 
     @rpc
     def test_connection(self, msp_id: str, connection_id: str, unsaved: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -67,6 +67,15 @@ relations = Table(
     Column("frozen", Boolean, nullable=False),
 )
 
+# What a person said of a product's units last: posts from before then are no longer compared with what the PSA shows.
+resolved_drifts = Table(
+    "resolved_drifts",
+    METADATA,
+    *_of_connection(),
+    Column("psa_product_id", Text, primary_key=True),
+    _moment("resolved_at", required=True),
+)
+
 # wish: the AdjustmentRequested as it stands in the log at `position`. alone: sent one a call after a contradiction.
 # released: a person let it out. cause: requests that fail for the same cause share a probe. effective: as_planned or
 # next_period. moves: units that what is held would move, without sign. told: the AdjustmentHeld or AdjustmentShadowed told

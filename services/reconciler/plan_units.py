@@ -9,14 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from domain.events import AdjustmentRequested, AdjustmentSuperseded, Cause, PlanRefused
+from domain.events import (
+    AdjustmentRequested,
+    AdjustmentSuperseded,
+    Cause,
+    DriftAdopted,
+    DriftOverwritten,
+    PlanRefused,
+)
 from domain.events.names import OdinNames, PsaNames
 from domain.money import Money
 from domain.relation_settings import AS_NEW, RelationSettings
 from domain.units import LARGEST_COUNT, NotWholeUnits
 from services.reconciler.cost_for_period import cost_for_period
 
-PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused
+PlannedEvent = AdjustmentRequested | AdjustmentSuperseded | PlanRefused | DriftAdopted | DriftOverwritten
 
 
 @dataclass(frozen=True)
@@ -42,35 +49,41 @@ class Feed:
 
 @dataclass(frozen=True)
 class Request:
-    """What was last asked for. open: the writer has not brought it to its end yet."""
+    """What was last asked for. open: the writer has not brought it to its end yet. hold_first: it waits, as whoever set the
+    relation wished."""
 
     request_id: str
     open: bool
     target_units: int
     target_unit_cost: Money | None
     target_unit_price: Money | None = None
+    hold_first: bool = False
 
 
 @dataclass(frozen=True)
 class Product:
     """A PSA product with its billing period in months, the currency of its unit cost, and what stands in the way of a plan
-    as it was last told ("": nothing)."""
+    as it was last told ("": nothing). adopted_for: a person took the PSA's units, which `last` then wishes for, although the
+    counts came to so many."""
 
     psa: PsaNames
     period_months: int | None
     cost_currency: str | None
     last: Request | None = None
     refused: str = ""
+    adopted_for: int | None = None
 
 
 @dataclass(frozen=True)
 class Touch:
     """What led to planning the product: which resource's change ("": no single one's), in words for the reports. ask_anyway:
-    a relation was set or unfrozen, so the PSA is to be levelled once even if nothing else has changed."""
+    a relation was set or unfrozen, so the PSA is to be levelled once even if nothing else has changed. hold_first: what comes
+    of it waits."""
 
     resource_key: str
     reason: str
     ask_anyway: bool = False
+    hold_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
     units. While the count of a feed is unknown nothing changes: unknown is not 0."""
     at_rest = _at_rest(feeds)
     if at_rest:
-        return Plan(replace(product, last=None, refused=""), _superseded(product, None, at_rest))
+        return Plan(replace(product, last=None, refused="", adopted_for=None), superseded(product, None, at_rest))
     if any(feed.count is None for feed in feeds):
         return Plan(product)
     obstacle = _obstacle(feeds)
@@ -98,11 +111,16 @@ def plan_units(product: Product, feeds: Sequence[Feed], touch: Touch, request_id
     if target > LARGEST_COUNT:
         reason = f"The counts add up to {target}, more than the PSA can bill."
         return _refused(product, feeds[0].odin, reason, "Look for a wrong count among the linked resources.")
+    if touch.ask_anyway or target != product.adopted_for:
+        product = replace(product, adopted_for=None)
+    elif product.last is not None:
+        target = product.last.target_units
     cost = agreed_cost(product, feeds) if post_cost else None
-    request = Request(request_id, True, target, cost, agreed_price(product, feeds))
+    held = touch.hold_first or _holds(product.last)
+    request = Request(request_id, True, target, cost, agreed_price(product, feeds), held)
     if not _is_news(request, product.last, touch):
         return Plan(replace(product, refused=""))
-    events = (*_superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
+    events = (*superseded(product, request_id, touch.reason), _requested(product, feeds, touch, request))
     return Plan(replace(product, last=request, refused=""), events)
 
 
@@ -111,6 +129,11 @@ def _at_rest(feeds: Sequence[Feed]) -> str:
     if not feeds:
         return "the last relation was cleared"
     return "a relation of the product is frozen" if any(feed.frozen for feed in feeds) else ""
+
+
+def _holds(last: Request | None) -> bool:
+    """Whether a first post that shall wait has not gone out yet: then whatever takes its place waits as well."""
+    return last is not None and last.open and last.hold_first
 
 
 def agreed_cost(product: Product, feeds: Sequence[Feed]) -> Money | None:
@@ -174,11 +197,12 @@ def _refused(product: Product, odin: OdinNames, reason: str, fix: str) -> Plan:
     """Whatever was asked before no longer holds: an open request gives way to none. Told once, not at every plan."""
     told = product.refused == reason
     refused = PlanRefused(**vars(odin), **vars(product.psa), reason=reason, fix=fix)
-    events = (*_superseded(product, None, reason), *(() if told else (refused,)))
+    events = (*superseded(product, None, reason), *(() if told else (refused,)))
     return Plan(replace(product, last=None, refused=reason), events)
 
 
-def _superseded(product: Product, by: str | None, reason: str) -> tuple[PlannedEvent, ...]:
+def superseded(product: Product, by: str | None, reason: str) -> tuple[PlannedEvent, ...]:
+    """The product's open request, if it has one, gives way: to the request `by`, or to none."""
     if product.last is None or not product.last.open:
         return ()
     return (
@@ -202,7 +226,7 @@ def _requested(product: Product, feeds: Sequence[Feed], touch: Touch, request: R
         target_units=request.target_units,
         target_unit_cost=request.target_unit_cost,
         target_unit_price=request.target_unit_price,
-        hold_first=False,
+        hold_first=request.hold_first,
         reason=touch.reason,
         causes=tuple(_cause(feed) for feed in feeds),
     )

@@ -1,6 +1,6 @@
 """Touched products -> their plans, as rows and events: loaded together, planned each once, appended in one go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,17 @@ from services.reconciler.touches import Cause, ProductId, Touched
 
 # Products planned and appended at a time: a full plan of an MSP must not hold everything in memory.
 PORTION = 2_000
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A product as its rows tell it, with what feeds it; known_feeds: how many did when it was last planned."""
+
+    product_id: ProductId
+    product: Product
+    known_feeds: int
+    stream_version: int
+    feeds: list[Feed]
 
 
 def lock(connection: Connection, msp_id: MspId) -> None:
@@ -50,34 +61,43 @@ def plan(connection: Connection, msp_id: MspId, causes: Mapping[ProductId, Cause
     """The number of events that planning these products came to. Rows and events are written in the caller's transaction,
     the events last and in one append; the caller holds the lock."""
     post_cost = posts_cost(connection, msp_id)
+
+    def planned(loaded: Loaded) -> Plan:
+        return plan_units(
+            loaded.product, loaded.feeds, causes[loaded.product_id].touch, uuid4().hex, post_cost=post_cost
+        )
+
+    return carry_out(connection, msp_id, causes, planned, now)
+
+
+def carry_out(
+    connection: Connection,
+    msp_id: MspId,
+    causes: Mapping[ProductId, Cause],
+    planned_of: Callable[[Loaded], Plan],
+    now: datetime,
+    actor: str = "",
+) -> int:
+    """The same for plans of the caller's making. actor: the person whose word they are, "" for the service itself."""
     new: dict[str, list[tuple[int, NewEvent]]] = {}
     rows = []
     ids = sorted(causes)
     for start in range(0, len(ids), PORTION):
-        for loaded in _load(connection, msp_id, ids[start : start + PORTION]):
+        for loaded in load(connection, msp_id, ids[start : start + PORTION]):
             cause = causes[loaded.product_id]
-            planned = plan_units(loaded.product, loaded.feeds, cause.touch, uuid4().hex, post_cost=post_cost)
+            planned = planned_of(loaded)
             if planned.product != loaded.product or len(loaded.feeds) != loaded.known_feeds:
                 rows.append(_row(loaded, planned))
             events = _new_events(loaded, planned, now)
             new.setdefault(cause.correlation_id, []).extend((cause.position, event) for event in events)
     _save(connection, msp_id, rows)
-    return _append(connection, msp_id, new, now)
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    product_id: ProductId
-    product: Product
-    known_feeds: int
-    stream_version: int
-    feeds: list[Feed]
+    return _append(connection, msp_id, new, now, actor)
 
 
 _LOAD = """
 SELECT p.psa_connection_id, p.psa_customer_id, p.psa_customer_name, p.psa_agreement_id, p.psa_agreement_name,
        p.psa_product_id, p.psa_product_name, p.period_months, p.cost_currency AS product_currency,
-       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open,
+       p.feeds AS known_feeds, p.stream_version, p.request_id, p.request_open, p.hold_first, p.adopted_for,
        p.target_units, p.target_unit_cost, p.target_cost_currency, p.target_unit_price, p.target_price_currency,
        p.refused_reason,
        r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
@@ -92,15 +112,35 @@ ORDER BY p.psa_connection_id, p.psa_product_id, r.resource_key
 """
 
 
-def _load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> list[_Loaded]:
-    loaded: dict[ProductId, _Loaded] = {}
+def load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> list[Loaded]:
+    """The products of these ids that are known, in order."""
+    loaded: dict[ProductId, Loaded] = {}
     for row in connection.execute(text(_LOAD), {"msp_id": msp_id} | _arrays(ids)):
         product_id = (row.psa_connection_id, row.psa_product_id)
         if product_id not in loaded:
-            loaded[product_id] = _Loaded(product_id, _product(row), row.known_feeds, row.stream_version, [])
+            loaded[product_id] = Loaded(product_id, _product(row), row.known_feeds, row.stream_version, [])
         if row.resource_key is not None:
             loaded[product_id].feeds.append(_feed(row))
     return list(loaded.values())
+
+
+def resources(connection: Connection, msp_id: MspId, keys: Sequence[str]) -> dict[str, Feed]:
+    """What the resources would feed a product with, by key; those that are known."""
+    rows = connection.execute(
+        text(
+            """SELECT connection_id, company_id, company_name, subscription_id, subscription_name, resource_id,
+                      resource_name, resource_key, count AS last_count, unit_cost, cost_currency, billing_months
+               FROM reconciler.resources WHERE msp_id = :msp_id AND resource_key = ANY(CAST(:keys AS text[]))"""
+        ),
+        {"msp_id": msp_id, "keys": list(keys)},
+    )
+    return {row.resource_key: _feed(row) for row in rows}
+
+
+def products_of(connection: Connection, msp_id: MspId, keys: Sequence[str]) -> set[ProductId]:
+    """The products that the resources of these keys feed."""
+    rows = _fed_by_resources(connection, msp_id, list(keys))
+    return {(row.psa_connection_id, row.psa_product_id) for row in rows}
 
 
 def _product(row: Row[Any]) -> Product:
@@ -108,7 +148,7 @@ def _product(row: Row[Any]) -> Product:
     if row.request_id is not None:
         cost = _money(row.target_unit_cost, row.target_cost_currency)
         price = _money(row.target_unit_price, row.target_price_currency)
-        last = Request(row.request_id, row.request_open, row.target_units, cost, price)
+        last = Request(row.request_id, row.request_open, row.target_units, cost, price, row.hold_first)
     names = PsaNames(
         psa_connection_id=row.psa_connection_id,
         psa_customer_id=row.psa_customer_id,
@@ -118,7 +158,7 @@ def _product(row: Row[Any]) -> Product:
         psa_product_id=row.psa_product_id,
         psa_product_name=row.psa_product_name,
     )
-    return Product(names, row.period_months, row.product_currency, last, row.refused_reason or "")
+    return Product(names, row.period_months, row.product_currency, last, row.refused_reason or "", row.adopted_for)
 
 
 def _feed(row: Row[Any]) -> Feed:
@@ -147,7 +187,7 @@ def _money(amount: Decimal | None, currency: str) -> Money | None:
     return None if amount is None else Money(amount, currency)
 
 
-def _new_events(loaded: _Loaded, planned: Plan, now: datetime) -> list[NewEvent]:
+def _new_events(loaded: Loaded, planned: Plan, now: datetime) -> list[NewEvent]:
     connection_id, product_id = loaded.product_id
     stream = "request/" + str(PsaProductKey(MspId(""), ConnectionId(connection_id), PsaProductId(product_id)))[1:]
     return [
@@ -156,7 +196,7 @@ def _new_events(loaded: _Loaded, planned: Plan, now: datetime) -> list[NewEvent]
     ]
 
 
-def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
+def _row(loaded: Loaded, planned: Plan) -> dict[str, Any]:
     last, (connection_id, product_id) = planned.product.last, loaded.product_id
     cost = last.target_unit_cost if last else None
     price = last.target_unit_price if last else None
@@ -167,12 +207,14 @@ def _row(loaded: _Loaded, planned: Plan) -> dict[str, Any]:
         "stream_version": loaded.stream_version + len(planned.events),
         "request_id": last.request_id if last else None,
         "request_open": bool(last and last.open),
+        "hold_first": bool(last and last.hold_first),
         "target_units": last.target_units if last else None,
         "target_unit_cost": cost.amount if cost else None,
         "target_cost_currency": cost.currency if cost else None,
         "target_unit_price": price.amount if price else None,
         "target_price_currency": price.currency if price else None,
         "refused_reason": planned.product.refused or None,
+        "adopted_for": planned.product.adopted_for,
     }
 
 
@@ -183,12 +225,14 @@ _COLUMNS = {
     "stream_version": "bigint",
     "request_id": "text",
     "request_open": "boolean",
+    "hold_first": "boolean",
     "target_units": "integer",
     "target_unit_cost": "numeric",
     "target_cost_currency": "text",
     "target_unit_price": "numeric",
     "target_price_currency": "text",
     "refused_reason": "text",
+    "adopted_for": "integer",
 }
 _SAVE = f"""
 UPDATE reconciler.products p SET {", ".join(f"{name} = n.{name}" for name in list(_COLUMNS)[2:])}
@@ -203,7 +247,9 @@ def _save(connection: Connection, msp_id: MspId, rows: Sequence[Mapping[str, Any
         connection.execute(text(_SAVE), {"msp_id": msp_id} | columns)
 
 
-def _append(connection: Connection, msp_id: MspId, new: Mapping[str, list[tuple[int, NewEvent]]], now: datetime) -> int:
+def _append(
+    connection: Connection, msp_id: MspId, new: Mapping[str, list[tuple[int, NewEvent]]], now: datetime, actor: str
+) -> int:
     """One append for each correlation id: nearly always one, since a slice is mostly one poll's."""
     for correlation_id, events in new.items():
         event_log.append(
@@ -214,6 +260,7 @@ def _append(connection: Connection, msp_id: MspId, new: Mapping[str, list[tuple[
             recorded_by="reconciler",
             correlation_id=correlation_id,
             caused_by=max((position for position, _ in events if position), default=None),
+            actor=actor,
         )
     return sum(map(len, new.values()))
 

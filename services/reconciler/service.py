@@ -11,8 +11,10 @@ from plumbing.hearing import hear
 from plumbing.house import HouseProvider
 from plumbing.settings import Settings
 from plumbing.sweeping import sweeping
+from services.reconciler.foresee import foresee
 from services.reconciler.reactor import REPLANS, TYPES, reactor
 from services.reconciler.replan import replan
+from services.reconciler.resolve_drift import RESOLUTIONS, resolve_drift
 
 SETTINGS = Settings
 WORKERS = 10
@@ -42,6 +44,28 @@ class Service:
     def sweep(self) -> None:
         """Looks for bells that were lost."""
         sweep(self.house.engine, [reactor(self.house.clock)], self.house.clock)
+
+    @rpc
+    def foresee(self, msp_id: str, pairs: list[dict[str, str]], cleared: list[str]) -> dict[str, Any]:
+        """{"products", "counts"}: what would be asked for if the pairs were linked and the cleared resources were not. See
+        foresee.py."""
+        return foresee(self.house.engine, self.house.clock, MspId(msp_id), pairs, cleared)
+
+    @rpc
+    def resolve_drift(
+        self,
+        msp_id: str,
+        products: list[dict[str, Any]],
+        resolution: str,
+        reason: str,
+        operation_id: str,
+        actor: str,
+    ) -> dict[str, Any]:
+        """{"results"}: the PSA's units of each product adopted, or overwritten with its target. See resolve_drift.py."""
+        if resolution not in RESOLUTIONS:
+            raise ValueError(f"resolution is one of {', '.join(RESOLUTIONS)}")
+        given = (products, resolution, reason, operation_id, actor)
+        return resolve_drift(self.house.engine, self.house.clock, MspId(msp_id), *given)
 
     @rpc
     def replan(self, msp_id: str) -> dict[str, Any]:

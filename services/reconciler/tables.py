@@ -80,4 +80,6 @@ products = Table(
     Column("refused_reason", Text),
     Column("target_unit_price", Numeric),
     Column("target_price_currency", Text),
+    Column("hold_first", Boolean, nullable=False),
+    Column("adopted_for", Integer),
 )

@@ -1,7 +1,7 @@
 """Events -> which resources and products they touch, and in what words the reports shall say so."""
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from domain.envelope import Envelope
@@ -36,14 +36,14 @@ class Cause:
     touch: Touch
 
     def heavier(self, other: "Cause | None") -> "Cause":
-        """Of two causes of one product the one to tell; asking anyway is kept from either."""
+        """Of two causes of one product the one to tell; asking anyway and holding are kept from either."""
         if other is None:
             return self
         first = max(self, other, key=lambda cause: (cause.weight, cause.position))
         ask = self.touch.ask_anyway or other.touch.ask_anyway
-        return Cause(
-            first.weight, first.position, first.correlation_id, Touch(first.touch.resource_key, first.touch.reason, ask)
-        )
+        hold = self.touch.hold_first or other.touch.hold_first
+        touch = replace(first.touch, ask_anyway=ask, hold_first=hold)
+        return Cause(first.weight, first.position, first.correlation_id, touch)
 
 
 @dataclass
@@ -112,6 +112,7 @@ def _note_relation(
         reason,
         str(event.resource_key(msp_id)),
         ask_anyway=isinstance(event, RelationSet | RelationUnfrozen),
+        hold_first=isinstance(event, RelationSet) and event.hold_first,
     )
 
 
@@ -123,7 +124,9 @@ def _note(
     resource_key: str = "",
     *,
     ask_anyway: bool = False,
+    hold_first: bool = False,
 ) -> None:
     weight, words = reason
-    cause = Cause(weight, envelope.position, envelope.correlation_id, Touch(resource_key, words, ask_anyway))
+    touch = Touch(resource_key, words, ask_anyway, hold_first)
+    cause = Cause(weight, envelope.position, envelope.correlation_id, touch)
     causes[key] = cause.heavier(causes.get(key))

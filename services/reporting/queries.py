@@ -29,6 +29,7 @@ from services.reporting.question import MOST_ROWS, QUESTIONS, BadQuestion, NoSuc
 from services.reporting.reading_marks import bell_kinds, mark_read, unread
 from services.reporting.reports import REPORTS
 from services.reporting.reports.columns import Column, Kind, Order, Report
+from services.reporting.shown_before import adjustment_at, counts_read_at, open_requests_of
 from services.reporting.tree import company_branch
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "State",
     "Step",
     "UnknownMsp",
+    "adjustment_at",
     "bell_kinds",
     "calls_by_endpoint",
     "calls_by_time",
@@ -65,6 +67,7 @@ __all__ = [
     "close_stream",
     "company_branch",
     "company_names",
+    "counts_read_at",
     "counts_since",
     "dashboard",
     "door_of",
@@ -76,6 +79,7 @@ __all__ = [
     "mark_read",
     "newest_of_types",
     "open_failures_of",
+    "open_requests_of",
     "position_at_end_of",
     "pulse",
     "put_off",

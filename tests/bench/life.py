@@ -97,7 +97,9 @@ class _Life:
 
     def _related(self, link: Link) -> Said:
         relation_id = f"relation-{link.number}-{self._relations[link.number]}"
-        return link.relation_stream, e.RelationSet(**link.odin, **link.psa, relation_id=relation_id, followed_from=None)
+        return link.relation_stream, e.RelationSet(
+            **link.odin, **link.psa, relation_id=relation_id, followed_from=None, hold_first=False, score=None
+        )
 
     def _linked_anew(self, link: Link) -> Iterator[Said]:
         if self._relations[link.number]:

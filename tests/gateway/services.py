@@ -1,4 +1,4 @@
-"""`python -m tests.gateway.services <amqp url>`: the RPC doors of mapping and psa_writer, as the contract describes them.
+"""`python -m tests.gateway.services <amqp url>`: the RPC doors that the gateway asks, as the contract describes them.
 
 They stand in for services of which only the answers matter here; what they were asked is part of the answer.
 """
@@ -13,12 +13,18 @@ import sys  # noqa: E402
 from nameko.rpc import rpc  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
+from domain.events.names import OdinNames, PsaNames  # noqa: E402
+
 
 class Mapping:
     name = "mapping"
 
     @rpc
-    def set_relations(self, msp_id, wishes, operation_id, actor):
+    def foresee_relations(self, msp_id, wishes):
+        return {"results": [_foreseen(wish) for wish in wishes], "refusal": None}
+
+    @rpc
+    def set_relations(self, msp_id, wishes, operation_id, actor, hold_first):
         if operation_id == "break":
             raise RuntimeError("a secret in a traceback")
         refusal = {"code": "NOT_RECURRING", "message": f"Refused for {actor} of {msp_id}.", "fix": "Choose another."}
@@ -67,8 +73,24 @@ def _told(operation_id, ids, asked):
     return {"operation_id": operation_id, "results": results}
 
 
+class Reconciler:
+    name = "reconciler"
+
+    @rpc
+    def foresee(self, msp_id, pairs, cleared):
+        products = [
+            {**pair, "feeds": 1, "target_units": 8, "target_unit_cost": None, "reason": None, "fix": None}
+            for pair in pairs
+        ]
+        return {"products": products, "counts": {pair["resource_key"]: "8" for pair in pairs}}
+
+
 class Writer:
     name = "psa_writer"
+
+    @rpc
+    def preview(self, msp_id, wishes):
+        return {"rows": [_previewed(wish) for wish in wishes], "refusal": None}
 
     @rpc
     def retry(self, msp_id, request_ids, actor):
@@ -86,9 +108,25 @@ class Writer:
         return {"steps": [{"step": "zone", "ok": True, "milliseconds": 1, "message": asked, "fix": None}]}
 
 
+def _foreseen(wish):
+    names = dict.fromkeys((*OdinNames.__dataclass_fields__, *PsaNames.__dataclass_fields__), "a name")
+    row = {"id": wish["id"], "ok": True, "relation_id": None, "note": None, "refusal": None}
+    return names | row | {name: wish[name] for name in ("psa_connection_id", "psa_product_id")}
+
+
+def _previewed(wish):
+    unknown = ("effective_date", "period", "days", "hindrance", "held")
+    money = ("price_now", "cost_now", "price_month", "cost_month", "margin_month")
+    row = dict.fromkeys((*unknown, *money)) | {"changes": [], "units": 1, "units_read_at": None, "unit_change": 7}
+    if wish["psa_product_id"] == "ended":
+        row["hindrance"] = {"code": "agreement_ended", "message": "It ended.", "fix": "Renew it."}
+    return row | {name: wish.get(name) for name in ("psa_connection_id", "psa_product_id", "target_units")}
+
+
 if __name__ == "__main__":
     runner = ServiceRunner({"AMQP_URI": sys.argv[1]})
     runner.add_service(Mapping)
+    runner.add_service(Reconciler)
     runner.add_service(Writer)
     runner.start()
     runner.wait()

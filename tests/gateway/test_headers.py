@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from domain.keys import MspId
-from gateway.app import LONGEST_BODY, Gateway, GatewaySettings
+from gateway.app import LONGEST_OF_CALLERS, Gateway, GatewaySettings
 from gateway.headers import HEADERS, WithHeaders
 from plumbing.clock import Clock
 from plumbing.database import make_engine
@@ -38,7 +38,7 @@ ANSWERS = {
     "not JSON": (415, ASK | {"json": None, "data": "x"}),
     "not signed in": (401, ASK | {"headers": {}}),
     "foreign": (403, ASK | {"headers": {"origin": "https://evil.example"}}),
-    "too long": (413, ASK | {"json": {"query": " " * LONGEST_BODY}}),
+    "too long": (413, ASK | {"json": {"query": " " * LONGEST_OF_CALLERS}}),
     "not by GET": (405, {"path": "/graphql"}),
     "a file": (200, {"path": "/export/unlinked.csv?msp=acme", "headers": BEARER}),
     "a workbook": (200, {"path": "/export/unlinked.xlsx?msp=acme", "headers": BEARER}),

@@ -16,9 +16,13 @@ from tests.servers import role_url
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.postgres]
-SET = """mutation($wishes: [RelationWish!]!, $operation: String!) {
-  setRelations(mspId: "acme", relations: $wishes, operationId: $operation) {
+PREVIEW = """query($pairs: [RelationPair!]!) {
+  previewRelations(mspId: "acme", pairs: $pairs) { token rows { id unitChange } } }"""
+SET = """mutation($token: String!, $operation: String!) {
+  setRelations(mspId: "acme", token: $token, operationId: $operation) {
     operationId results { id ok relationId refusal { code message fix link } } } }"""
+CLEAR = """mutation($ids: [String!]!, $operation: String!) {
+  clearRelations(mspId: "acme", relationIds: $ids, operationId: $operation) { results { id ok } } }"""
 POLL = """mutation($operation: String!, $connection: String) {
   pollNow(mspId: "acme", connectionId: $connection, operationId: $operation) { results { id ok } } }"""
 READ = '{ linked(mspId: "acme") { totalCount } }'
@@ -41,7 +45,7 @@ def house(standing: str, rabbitmq) -> Iterator[Answering]:
     try:
         with gateway(role_url(standing, "trueup_gateway"), url, RPC_SECONDS="3") as answering:
             wait_for(
-                lambda: "errors" not in answering.post(SET, {"wishes": [wish("p")], "operation": "first"}).json(),
+                lambda: "errors" not in answering.post(PREVIEW, {"pairs": [wish("p")]}).json(),
                 what="the services",
             )
             yield answering
@@ -55,11 +59,29 @@ def rabbitmq_user(rabbitmq) -> str:
     return rabbitmq.url.split("//")[1].split(":")[0]
 
 
+def seen(house: Answering, *pairs: dict[str, str]) -> str:
+    """The token of a preview."""
+    return house.data(PREVIEW, pairs=list(pairs))["previewRelations"]["token"]
+
+
+@pytest.mark.rabbitmq
+def test_a_preview_takes_5000_pairs_whoever_is_not_signed_in_may_send_little(house: Answering) -> None:
+    pairs = [wish(f"p{n}", key=f"acme/odin/1/2/r{n}") for n in range(5_000)]
+
+    shown = house.data(PREVIEW, pairs=pairs)["previewRelations"]
+    more = house.refusal(PREVIEW, pairs=[*pairs, wish("p")])
+    stranger = house.post(PREVIEW, {"pairs": pairs}, headers={"authorization": "Bearer nobody"})
+
+    assert (len(shown["rows"]), shown["rows"][-1]["unitChange"]) == (5_000, 7)
+    assert (more["code"], "5,000" in more["message"]) == ("BAD_REQUEST", True)
+    assert stranger.status_code in (401, 413)
+
+
 @pytest.mark.rabbitmq
 def test_relations_are_set_and_refused_row_by_row(house: Answering) -> None:
     wishes = [wish("p", id="row 1"), wish("bad", key="acme/odin/1/2/4")]
 
-    outcome = house.data(SET, wishes=wishes, operation="o1")["setRelations"]
+    outcome = house.data(SET, token=seen(house, *wishes), operation="o1")["setRelations"]
 
     assert outcome["operationId"] == "o1"
     good, bad = outcome["results"]
@@ -71,6 +93,16 @@ def test_relations_are_set_and_refused_row_by_row(house: Answering) -> None:
         "fix": "Choose another.",
         "link": None,
     }
+
+
+@pytest.mark.rabbitmq
+def test_what_the_writer_finds_wanting_is_not_set_although_mapping_would(house: Answering) -> None:
+    token = seen(house, wish("ended", key="acme/odin/1/2/9"), wish("p"))
+
+    blocked, good = house.data(SET, token=token, operation="half")["setRelations"]["results"]
+
+    assert (blocked["ok"], blocked["refusal"]["code"], blocked["relationId"]) == (False, "agreement_ended", None)
+    assert (good["id"], good["ok"]) == ("acme/odin/1/2/3", True)
 
 
 @pytest.mark.rabbitmq
@@ -145,14 +177,14 @@ def test_a_service_that_is_too_slow_is_told_and_does_not_hold_up_readers(house: 
 
 @pytest.mark.rabbitmq
 def test_a_fault_inside_a_service_is_answered_by_its_id_only(house: Answering) -> None:
-    answer = house.post(SET, {"wishes": [wish("p")], "operation": "break"})
+    answer = house.post(SET, {"token": seen(house, wish("p")), "operation": "break"})
 
     assert answer.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
     assert "secret" not in answer.text
 
 
 def test_without_a_broker_reports_are_read_and_wishes_are_told_to_wait(served: Answering) -> None:
-    refusal = served.refusal(SET, wishes=[wish("p")], operation="o1")
+    refusal = served.refusal(CLEAR, ids=["r1"], operation="o1")
 
     assert refusal["code"] == "UNAVAILABLE"
     assert "RabbitMQ cannot be reached" in refusal["message"]
@@ -161,13 +193,13 @@ def test_without_a_broker_reports_are_read_and_wishes_are_told_to_wait(served: A
 
 
 @pytest.mark.parametrize(
-    ("wishes", "operation", "msp_word"),
-    [([], "o", "1 to 200"), ([wish("p")] * 201, "o", "1 to 200"), ([wish("p")], "", "operationId")],
+    ("ids", "operation", "msp_word"),
+    [([], "o", "1 to 200"), (["r"] * 201, "o", "1 to 200"), (["r"], "", "operationId")],
 )
 def test_a_mutation_takes_1_to_200_rows_and_an_operation_id(
-    served: Answering, wishes: list[dict[str, str]], operation: str, msp_word: str
+    served: Answering, ids: list[str], operation: str, msp_word: str
 ) -> None:
-    refusal = served.refusal(SET, wishes=wishes, operation=operation)
+    refusal = served.refusal(CLEAR, ids=ids, operation=operation)
 
     assert (refusal["code"], msp_word in refusal["message"]) == ("BAD_REQUEST", True), refusal
 
@@ -211,7 +243,7 @@ def test_a_mutation_for_an_unknown_msp_is_refused(served: Answering) -> None:
 @pytest.mark.rabbitmq
 def test_how_far_an_operation_is_can_be_asked_until_it_has_ended(house: Answering) -> None:
     # given one that was decided and one that got no answer
-    house.data(SET, wishes=[wish("p"), wish("bad", key="acme/odin/1/2/4")], operation="decided")
+    house.data(SET, token=seen(house, wish("p"), wish("bad", key="acme/odin/1/2/4")), operation="decided")
     house.refusal(
         'mutation { releaseAdjustments(mspId: "acme", requestIds: ["q"], operationId: "late") { operationId } }'
     )

@@ -25,7 +25,12 @@ def test_relations_follow_the_renewed_subscription_in_one_append(mapping: Mappin
     cleared, set_again = moves[0].event, moves[1].event
     assert (cleared.relation_id, cleared.followed_to) == (first["relation_id"], "1000824")
     assert set_again == RelationSet(
-        **vars(NEW), **vars(PSA), relation_id=set_again.relation_id, followed_from="1000823"
+        **vars(NEW),
+        **vars(PSA),
+        relation_id=set_again.relation_id,
+        followed_from="1000823",
+        hold_first=False,
+        score=None,
     )
     assert set_again.relation_id not in (first["relation_id"], second["relation_id"])
 

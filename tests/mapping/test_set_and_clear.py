@@ -32,7 +32,7 @@ def test_a_wish_links_the_resource_and_the_event_carries_all_names(mapping: Mapp
     [envelope] = mapping.log(RelationSet)
     assert (result["ok"], result["id"], result["refusal"], result["note"]) == (True, "row", None, None)
     assert envelope.event == RelationSet(
-        **vars(ODIN), **vars(PSA), relation_id=result["relation_id"], followed_from=None
+        **vars(ODIN), **vars(PSA), relation_id=result["relation_id"], followed_from=None, hold_first=False, score=None
     )
     assert envelope.stream == "relation/odin/1200000501/1000823/100234"
     assert (envelope.actor, envelope.correlation_id) == ("anna@msp.example", "click-1")

@@ -20,16 +20,21 @@ START, END = date(2026, 1, 1), date(2026, 12, 31)
 
 
 def make_engine(
-    units: int = 5, start: date = START, end: date = END, period: str = "monthly", **switches: object
+    units: int = 5,
+    start: date = START,
+    end: date = END,
+    period: str = "monthly",
+    price: Decimal = Decimal("10.00"),
+    **switches: object,
 ) -> Engine:
-    """One contract with one line at a unit cost of 3.40 and a unit price of 10.00."""
+    """One contract with one line at a unit cost of 3.40."""
     chosen = Switches()
     chosen.set(**switches)
     engine = Engine(Books(), chosen, lambda: datetime(2026, 7, 11, 9, tzinfo=UTC))
     engine.add_account(Account(29683500, "Repair and Wear"))
     engine.add_contract(Contract(CONTRACT, 29683500, "Cloud", start, end, PeriodType(period)))
-    engine.add_service(Service(SERVICE, "Exchange Online", PeriodType(period), Decimal("3.40"), Decimal("10.00")))
-    cost, price = Decimal("3.40"), Decimal("10.00")
+    engine.add_service(Service(SERVICE, "Exchange Online", PeriodType(period), Decimal("3.40"), price))
+    cost = Decimal("3.40")
     engine.add_line(Line(LINE, CONTRACT, SERVICE, start, units, cost, price, cost, price, price))
     return engine
 

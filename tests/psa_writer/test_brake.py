@@ -1,5 +1,6 @@
 """The brake at the writer's door: what it holds, who lets it out, what only is shown, and that nothing else leaves."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -301,8 +302,10 @@ def test_what_one_poll_moves_beyond_the_swing_waits_altogether(braked: Writing) 
 
 def test_a_link_of_many_by_a_person_is_no_poll(braked: Writing) -> None:
     set_policy(braked, "brake_swing_units", "30")
-    for line in [braked.add_product(40) for _ in range(4)]:
-        braked.request(line, 48, reason="relation set")
+    lines = [braked.add_product(40) for _ in range(4)]
+    wishes = [replace(braked.wish(f"r{line}", line, 48), reason="relation set") for line in lines]
+    asked = [(f"request/autotask/{wish.psa_product_id}", wish) for wish in wishes]
+    braked.world.append(*asked, correlation_id="a-link")
     braked.work()
     assert len(braked.desk.ledger()) == 4
 
@@ -403,6 +406,28 @@ def test_a_changed_policy_tells_nothing_again_and_keeps_the_first_approval(brake
 
     assert (rules(braked), braked.states()[request]) == (["fall"], "held")
     assert decide(braked, "approve", request, by="ben") == [""]
+    braked.work()
+    assert len(braked.desk.ledger()) == 1
+
+
+def test_what_is_held_anew_with_other_numbers_has_lost_its_first_approval(braked: Writing) -> None:
+    # given
+    line = braked.add_product(304)
+    request = braked.request(line, 8)
+    braked.work()
+    decide(braked, "approve", request)
+
+    # when somebody edits the units, and it is judged anew
+    braked.desk.edit_units(line, 300, TODAY)
+    braked.world.append(("policy/x", PolicyChanged(policy="brake_swing_units", previous_value="500", value="400")))
+    braked.work()
+
+    # then
+    assert [event.units_before for event in braked.told(AdjustmentHeld)] == [304, 300]
+    assert decide(braked, "approve", request, by="ben") == [""]
+    braked.work()
+    assert (braked.states()[request], braked.desk.ledger()) == ("held", [])
+    assert decide(braked, "approve", request) == [""]
     braked.work()
     assert len(braked.desk.ledger()) == 1
 

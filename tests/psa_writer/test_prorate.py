@@ -1,11 +1,12 @@
 """prorate: what a change comes to for the rest of its billing period, held to the sandbox's own reckoning."""
 
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.sandbox.autotask.billing import TWO_PLACES, approve_and_post
 from deploy.sandbox.autotask.records import Adjustment
 from domain.money import Money
 from domain.periods import Period
@@ -14,6 +15,11 @@ from tests.psa_writer.engine_rows import LINE, START, adjust, as_read, make_engi
 
 JULY = Period(date(2026, 7, 1), date(2026, 7, 31))
 COST, PRICE = Money(Decimal("3.40"), "USD"), Money(Decimal("10.00"), "USD")
+
+
+def to_two_places(amount: Decimal) -> Decimal:
+    """As an invoice shows it."""
+    return amount.quantize(TWO_PLACES, ROUND_HALF_UP)
 
 
 def test_seven_more_units_from_the_11th_of_july_bill_47_42() -> None:
@@ -73,3 +79,32 @@ def test_our_reckoning_is_the_sandboxs_to_four_places(units, change, cost, day, 
     assert found.price is not None
     assert abs(found.cost.amount - booked.proration_cost) <= Decimal("0.0001")
     assert abs(found.price.amount - booked.proration_price) <= Decimal("0.0001")
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(
+    start=st.dates(date(2023, 1, 1), date(2025, 12, 31)) | st.sampled_from([date(2024, 1, 31), date(2024, 2, 29)]),
+    period=st.sampled_from(["monthly", "quarterly", "semi-annual", "yearly"]),
+    offset=st.integers(0, 1_000),
+    units=st.integers(0, 400),
+    target=st.integers(0, 400),
+    price=st.decimals("0.01", "9999.99", places=2) | st.decimals("0.0001", "99", places=4),
+)
+def test_the_price_that_a_preview_shows_is_what_the_sandbox_invoices_to_the_cent(
+    start, period, offset, units, target, price
+) -> None:
+    # given a contract of three years and a change on some day of it
+    engine = make_engine(units, start, start + timedelta(1_094), period, price)
+    day = start + timedelta(offset)
+    before = as_read(engine, day)
+    shown = prorate(before.period(day), day, units, target, None, None, Money(price, "USD")).price
+
+    # when the sandbox takes it and invoices
+    adjust(engine, day, target - units)
+    (booked,) = engine.books.all(Adjustment)
+    items = approve_and_post(engine, day)
+
+    # then
+    (billed,) = [item.total for item in items if item.adjustment_id] or [to_two_places(booked.proration_price)]
+    assert shown is not None
+    assert shown.rounded().amount == billed

@@ -37,7 +37,7 @@ def ask(house: House, msp: MspHouse, line: int, units: int) -> str:
         **vars(psa(psa_agreement_id=str(contract), psa_product_id=str(line))),
     }
     request_id = uuid4().hex
-    relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None)
+    relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None, hold_first=False, score=None)
     wish = AdjustmentRequested(
         **names,
         request_id=request_id,
@@ -80,7 +80,12 @@ def test_a_held_adjustment_is_released_by_a_call(house: House, msp: MspHouse) ->
 
 def test_a_preview_and_a_test_of_the_connection_are_answered(house: House, msp: MspHouse) -> None:
     line = msp.add_line("Contoso", "Hosted mail", 4)
-    wish = {"psa_connection_id": "autotask", "psa_product_id": str(line), "target_units": 12}
+    wish = {
+        "psa_connection_id": "autotask",
+        "psa_agreement_id": str(msp.psa.database.engine.line(line).contract_id),
+        "psa_product_id": str(line),
+        "target_units": 12,
+    }
 
     shown = house.ask("psa_writer", "preview", msp_id=msp.msp_id, wishes=[wish])
     tested = house.ask("psa_writer", "test_connection", msp_id=msp.msp_id, connection_id="autotask")

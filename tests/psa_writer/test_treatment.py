@@ -13,6 +13,8 @@ from domain.events import (
     AdjustmentPosted,
     AdjustmentReleased,
     AdjustmentRetried,
+    DriftAdopted,
+    DriftOverwritten,
     PsaUnitsObserved,
     UnitsFoundEqual,
 )
@@ -69,6 +71,31 @@ def test_who_released_or_retried_what_and_what_parked_it_stands_in_the_log(writi
 
 
 # Contradictions
+
+
+@pytest.mark.parametrize("resolved", [DriftAdopted, DriftOverwritten])
+def test_what_a_person_has_resolved_is_no_contradiction_any_more(writing: Writing, resolved: type) -> None:
+    # given a post of ours that the PSA holds twice, so that the next one waits
+    line = writing.add_product(4)
+    writing.request(line, 12)
+    writing.work()
+    writing.wait(3600)
+    writing.desk.edit_units(line, 20, TODAY)
+    writing.request(line, 30)
+    writing.work()
+    assert [event.kind for event in writing.told(AdjustmentParked)] == ["contradiction"]
+
+    # when somebody has looked at it, and the units are asked for again
+    more = {"on_date": TODAY} if resolved is DriftAdopted else {}
+    writing.wait(60)
+    event = resolved(**vars(writing.names(line)), units=20, target_units=30, reason="Seen.", **more)
+    writing.world.append((f"request/autotask/{line}", event), at=writing.clock.now())
+    writing.request(line, 30)
+    writing.settle(200)
+
+    # then
+    assert max(writing.units(line, TODAY + timedelta(n)) for n in range(5)) == 30
+    assert writing.desk.oracle() == []
 
 
 def test_an_edit_at_the_same_moment_is_planned_anew_from_what_is_there(writing: Writing) -> None:

@@ -100,7 +100,10 @@ class Writing:
         """A relation on the product."""
         names = {**vars(odin(resource_id=f"r{line}")), **vars(self.names(line))}
         self.world.append(
-            (f"relation/{line}", RelationSet(**names, relation_id=f"relation-{line}", followed_from=None))
+            (
+                f"relation/{line}",
+                RelationSet(**names, relation_id=f"relation-{line}", followed_from=None, hold_first=False, score=None),
+            )
         )
 
     def clear(self, line: int) -> None:

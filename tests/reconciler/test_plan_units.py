@@ -1,5 +1,6 @@
 """The plan of one product, by examples and by properties; no database."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -223,3 +224,47 @@ def test_a_cost_is_brought_to_another_period_to_four_places() -> None:
     assert cost_for_period(Money.parse("2.8333", "USD"), 1, 12) == Money.parse("33.9996", "USD")
     assert cost_for_period(Money.parse("3.4", "USD"), 1, 3) == Money.parse("10.2", "USD")
     assert (period_months("quarterly"), period_months("fortnightly")) == (3, None)
+
+
+HELD = Touch("", "relation set", ask_anyway=True, hold_first=True)
+
+
+def holds(plan: Plan) -> list[bool]:
+    return [event.hold_first for event in plan.events if isinstance(event, AdjustmentRequested)]
+
+
+def test_a_relation_that_is_set_to_hold_its_first_post_holds_that_and_what_takes_its_place() -> None:
+    first = planned(product(), feed("8"), touch=HELD)
+    newer = planned(first.product, feed("9"))
+    assert newer.product.last is not None
+    gone_out = Product(PSA, 1, "USD", replace(newer.product.last, open=False))
+
+    assert (holds(first), holds(newer)) == ([True], [True])
+    assert holds(planned(gone_out, feed("10"))) == [False]
+    assert holds(planned(product(), feed("8"), touch=RELATION_SET)) == [False]
+
+
+@given(adopted=st.integers(0, 99), target=st.integers(0, 99), cost=st.sampled_from(["3.40", "3.50", None]))
+def test_adopted_units_are_left_alone_for_as_long_as_the_counts_come_to_the_same(
+    adopted: int, target: int, cost: str | None
+) -> None:
+    before = Product(PSA, 1, "USD", asked(adopted, cost), adopted_for=target)
+    same, other = planned(before, feed(str(target), cost)), planned(before, feed(str(target + 1), cost))
+
+    # a cost that changes goes out with the adopted units, never with the counts'
+    asks = [event.target_units for event in planned(before, feed(str(target), "9.99")).events if target]
+    assert set(asks) <= {adopted}
+    assert [event.target_units for event in same.events if isinstance(event, AdjustmentRequested)] in ([], [adopted])
+    assert other.product.adopted_for is None
+    assert other.product.last is not None
+    assert other.product.last.target_units == target + 1
+    assert planned(same.product, feed(str(target), cost)).events == ()
+
+
+def test_a_relation_that_is_set_asks_for_the_counts_whatever_was_adopted() -> None:
+    before = Product(PSA, 1, "USD", asked(9), adopted_for=8)
+
+    plan = planned(before, feed("8"), touch=RELATION_SET)
+
+    assert [event.target_units for event in plan.events if isinstance(event, AdjustmentRequested)] == [8]
+    assert plan.product.adopted_for is None

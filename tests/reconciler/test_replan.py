@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Engine, text
 
 from domain.events import AdjustmentRequested
 from domain.money import Money
+from domain.relation_settings import RelationSettings
+from domain.unit_rule import UnitRule
 from plumbing import event_log
 from services.reconciler import facts, plans
 from services.reconciler.plan_units import Touch
@@ -16,7 +18,7 @@ from services.reconciler.replan import differing, replan
 from services.reconciler.touches import Cause
 from tests.reconciler.conftest import TEAMS, Reconciler
 from tests.reconciler.test_histories import PRODUCTS, a_world, histories, on
-from tests.world import PSA, posted, relation_set
+from tests.world import PSA, posted, relation_set, settings_saved
 
 
 def set_policy(world: Reconciler, value: str) -> None:
@@ -64,6 +66,18 @@ def test_a_changed_policy_is_work_for_one_replica_not_for_the_slice(reconciler: 
     with reconciler.engine.connect() as connection:
         [row] = connection.execute(text("SELECT queue, body FROM queue.outbox"))
     assert tuple(row) == (REPLANS, {"msp_id": reconciler.msp_id})
+
+
+def test_what_was_settled_and_not_planned_yet_is_found(reconciler: Reconciler) -> None:
+    # given: two counts that add up to what was asked, and settings that nobody has planned by
+    reconciler.happens(relation_set(), relation_set(TEAMS, relation_id="r2"))
+    packs = settings_saved(RelationSettings(UnitRule(pack_size=10, rounding="up")))
+    at = reconciler.append(packs)
+    with reconciler.engine.begin() as connection:
+        facts.keep(connection, reconciler.msp_id, event_log.read(connection, reconciler.msp_id, at - 1, at))
+
+        # then
+        assert differing(connection, reconciler.msp_id) == [(PSA.psa_connection_id, PSA.psa_product_id)]
 
 
 def planned(connection: Connection, world: Reconciler, ids: Any) -> set[str]:

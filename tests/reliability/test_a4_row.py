@@ -59,7 +59,9 @@ def ask_for_twelve(house: House, msp: MspHouse, products: int = 3) -> list[int]:
             **vars(odin(resource_id=f"r{line}")),
             **vars(psa(psa_agreement_id=str(contract), psa_product_id=str(line))),
         }
-        relation = RelationSet(**names, relation_id=f"relation-{line}", followed_from=None)
+        relation = RelationSet(
+            **names, relation_id=f"relation-{line}", followed_from=None, hold_first=False, score=None
+        )
         wish = AdjustmentRequested(
             **names,
             request_id=uuid4().hex,

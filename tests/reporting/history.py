@@ -168,7 +168,7 @@ def _of_agreement(to: dict[str, Any]) -> dict[str, Any]:
 def linked(
     names: dict[str, Any], to: dict[str, Any], relation_id: str = "r1", since: str | None = None
 ) -> e.RelationSet:
-    return e.RelationSet(**names, **to, relation_id=relation_id, followed_from=since)
+    return e.RelationSet(**names, **to, relation_id=relation_id, followed_from=since, hold_first=False, score=None)
 
 
 def cleared(
@@ -361,6 +361,14 @@ def equal(names: dict[str, Any], to: dict[str, Any], request_id: str, units: int
 
 def refused(names: dict[str, Any], to: dict[str, Any]) -> e.PlanRefused:
     return e.PlanRefused(**names, **to, reason="10.5 is not whole", fix="Set a unit rule that rounds.")
+
+
+def adopted(to: dict[str, Any], units: int, target_units: int = 12) -> e.DriftAdopted:
+    return e.DriftAdopted(**to, units=units, target_units=target_units, on_date=date(2026, 3, 1), reason="A spare one.")
+
+
+def overwritten(to: dict[str, Any], units: int, target_units: int = 12) -> e.DriftOverwritten:
+    return e.DriftOverwritten(**to, units=units, target_units=target_units, reason="Edited by mistake.")
 
 
 def poll_failed(kind: str = "unauthorised") -> e.PollFailed:

@@ -250,6 +250,8 @@ def test_every_type_it_reads_has_a_row_with_an_action_of_its_own(engine: Engine,
         ApiKeyRevoked(key_id="k1", name="BI"),
         h.posting_paused(),
         h.posting_resumed(),
+        h.adopted(P, 13),
+        h.overwritten(P, 13),
     ]
     h.append(engine, msp_id, each)
     h.project(engine, msp_id)
@@ -294,3 +296,19 @@ def test_what_a_program_did_with_its_key_is_told_as_such(engine: Engine, msp_id:
     row = done(engine, msp_id, ApiKeyRevoked(key_id="k1", name="BI"), actor="api key BI")
 
     assert (row["actor_kind"], row["actor"], changes(row)) == ("api_key", "api key BI", {})
+
+
+@pytest.mark.parametrize(
+    ("happened", "action", "units"),
+    [(h.adopted(P, 13), "drift_adopted", ("12", "13")), (h.overwritten(P, 13), "drift_overwritten", ("13", "12"))],
+    ids=["adopted", "overwritten"],
+)
+def test_who_resolved_drift_is_told_with_the_units_that_hold_from_then_on(
+    engine: Engine, msp_id: MspId, happened: Event, action: str, units: tuple[str, str]
+) -> None:
+    row = done(engine, msp_id, happened)
+
+    assert (row["action"], row["object_kind"], row["object_label"]) == (action, "drift", "Product p")
+    assert row["object_id"] == f"{msp_id}/autotask/p"
+    assert changes(row) == {"target_units": units}
+    assert row["reason"]

@@ -74,6 +74,24 @@ def test_units_that_someone_edited_are_told_with_since_when_and_how_much(engine:
     assert row["money_per_month"] == {"amount": Decimal("5.00"), "currency": "USD"}
 
 
+def test_units_that_a_person_adopted_are_our_own_until_the_count_moves_or_someone_edits_again(
+    engine: Engine, msp_id: MspId
+) -> None:
+    done = h.requested(A, P, "q2", 13)
+    row = told(engine, msp_id, *linked_at_12(), h.units(P, 13), h.adopted(P, 13))
+    assert three(row) == (12, 13, 13, 1, "adopted")
+    assert row["since"] == h.BEGAN + timedelta(minutes=9)
+
+    assert three(told(engine, msp_id, h.units(P, 15))) == (12, 13, 15, 3, "both")
+    assert three(told(engine, msp_id, h.units(P, 13), h.counted(A, "12", "14"), done)) == (
+        14,
+        13,
+        13,
+        -1,
+        "count_ahead",
+    )
+
+
 def test_an_edit_back_to_what_was_read_long_ago_is_an_edit_as_well(engine: Engine, msp_id: MspId) -> None:
     assert three(told(engine, msp_id, *linked_at_12(), h.units(P, 11))) == (12, 12, 11, -1, "edited_by_hand")
 

@@ -328,6 +328,8 @@ HAPPENINGS = st.one_of(
     st.builds(h.dropped, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.shadowed, RESOURCES, PRODUCTS, REQUESTS),
     st.builds(h.equal, RESOURCES, PRODUCTS, REQUESTS),
+    st.builds(h.adopted, PRODUCTS, st.integers(0, 9)),
+    st.builds(h.overwritten, PRODUCTS, st.integers(0, 9)),
     st.builds(h.calls_counted, st.sampled_from(["GET /orders", "GET /subscriptions/{id}"])),
     st.sampled_from(
         [h.msp_added(), h.connection_saved(), h.policy_changed("report"), h.policy_changed("post", "report")]

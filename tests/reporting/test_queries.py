@@ -19,6 +19,7 @@ from services.reporting.queries import (
     Order,
     Page,
     Question,
+    held_of,
     open_failures_of,
     pulse,
     read_page,
@@ -65,6 +66,7 @@ def told(engine: Engine, msp_id: MspId) -> MspId:
             h.requested(A, P, "q1"),
             h.posted(A, P, "q1", -2),
             h.held(C, Q, "q2"),
+            h.shadowed(C, Q, "q3"),
             h.poll_failed(),
             h.calls_counted("GET /orders"),
             h.check_accepted(),
@@ -311,13 +313,15 @@ def test_the_gateway_may_read_but_not_write(engine: Engine, told: MspId) -> None
             connection.execute(text("DELETE FROM reporting.resources"))
 
 
-def test_the_command_gets_live_relations_and_open_failures(engine: Engine, told: MspId) -> None:
+def test_the_command_gets_live_relations_open_failures_and_what_is_held(engine: Engine, told: MspId) -> None:
     with engine.connect() as connection:
         (relation,) = relations_of(connection, told)
         failures = open_failures_of(connection, told)
+        held = held_of(connection, told)
 
     assert (relation["resource_id"], relation["psa_product_id"]) == ("a", "p")
-    assert [failure["request_id"] for failure in failures] == [None, "q2"]
+    assert [failure["request_id"] for failure in failures] == [None]
+    assert [row["request_id"] for row in held] == ["q2"]
 
 
 def test_the_pulse_tells_position_lag_and_what_stopped(engine: Engine, told: MspId) -> None:
@@ -333,7 +337,7 @@ def test_the_pulse_tells_position_lag_and_what_stopped(engine: Engine, told: Msp
         nobody = pulse(connection, MspId("nobody"), h.CLOCK.now())
 
     assert beat is not None
-    assert (beat["head"], beat["open"], beat["failed"], beat["held"]) == (16, 0, 1, 1)
+    assert (beat["head"], beat["open"], beat["failed"], beat["held"]) == (17, 0, 1, 1)
     lag = {consumer["name"]: (consumer["lag"], consumer["stopped_reason"]) for consumer in beat["consumers"]}
     assert lag["reporting.psa"] == (1, "an unknown event")
     assert lag["reporting.failures"] == (1, None)

@@ -5,7 +5,7 @@ from alembic import op
 from deploy.migrations.rights import grant, wall
 
 revision = "0027"
-down_revision = "0025"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

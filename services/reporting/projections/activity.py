@@ -40,6 +40,8 @@ ACTIVITY = ReadModel(
         "UserCodesReset",
         "ApiKeyMade",
         "ApiKeyRevoked",
+        "DriftAdopted",
+        "DriftOverwritten",
         "PostingPaused",
         "PostingResumed",
     ),

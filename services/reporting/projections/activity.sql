@@ -12,6 +12,7 @@ WITH acts AS (
             WHEN type LIKE 'User%' THEN 'user'
             WHEN type LIKE 'ApiKey%' THEN 'api_key'
             WHEN type LIKE 'Posting%' THEN 'posting'
+            WHEN type LIKE 'Drift%' THEN 'drift'
             WHEN type = 'ConnectionSaved' THEN 'connection'
             WHEN type = 'SecretsResealed' THEN payload ->> 'place'
             WHEN type = 'PolicyChanged' THEN 'policy' ELSE 'msp' END AS object_kind
@@ -40,6 +41,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'ApiKeyMade' THEN 'api_key_made' WHEN 'ApiKeyRevoked' THEN 'api_key_revoked'
         WHEN 'PostingPaused' THEN 'posting_paused' WHEN 'PostingResumed' THEN 'posting_resumed'
         WHEN 'SecretsResealed' THEN 'secrets_resealed'
+        WHEN 'DriftAdopted' THEN 'drift_adopted' WHEN 'DriftOverwritten' THEN 'drift_overwritten'
         WHEN 'ConnectionSaved' THEN 'connection_saved' WHEN 'PolicyChanged' THEN 'policy_changed' ELSE 'msp_added' END,
     object_kind,
     CASE object_kind
@@ -51,6 +53,8 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'question' THEN CASE WHEN type = 'AgreementMoveSettled'
             THEN 'agreement/' || reporting.key_part(payload ->> 'psa_connection_id') || '/' || reporting.key_part(payload ->> 'psa_agreement_id')
             ELSE 'renewal/' || reporting.key_part(payload ->> 'connection_id') || '/' || reporting.key_part(payload ->> 'subscription_id') END
+        WHEN 'drift' THEN concat_ws('/', reporting.key_part(:msp_id), reporting.key_part(payload ->> 'psa_connection_id'),
+            reporting.key_part(payload ->> 'psa_product_id'))
         WHEN 'close' THEN reporting.key_part(payload ->> 'psa_connection_id') || '/' || (payload ->> 'period') ELSE :msp_id END,
     CASE object_kind
         WHEN 'notification_rule' THEN coalesce(trim((payload ->> 'channel') || ' ' || (payload ->> 'target')), payload ->> 'kind')
@@ -60,6 +64,7 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
         WHEN 'user' THEN payload ->> 'email' WHEN 'api_key' THEN payload ->> 'name'
         WHEN 'posting' THEN 'posting'
         WHEN 'question' THEN coalesce(payload ->> 'subscription_name', payload ->> 'psa_agreement_name')
+        WHEN 'drift' THEN payload ->> 'psa_product_name'
         WHEN 'close' THEN payload ->> 'period' ELSE payload ->> 'resource_name' END,
     CASE
         WHEN type = 'RelationSettingsSaved' THEN (
@@ -117,6 +122,9 @@ SELECT :msp_id, :generation, position, occurred_at, actor, CASE WHEN actor = rec
             'after', CASE type WHEN 'CloseSignedOff' THEN 'signed_off' WHEN 'CloseReopened' THEN 'open' ELSE 'invoiced' END))
         WHEN object_kind = 'question' THEN jsonb_build_array(jsonb_build_object('field', 'continued_by', 'before', NULL,
             'after', coalesce(payload ->> 'continued_by_name', payload ->> 'moved_to_name')))
+        WHEN object_kind = 'drift' THEN jsonb_build_array(jsonb_build_object('field', 'target_units',
+            'before', CASE type WHEN 'DriftAdopted' THEN payload ->> 'target_units' ELSE payload ->> 'units' END,
+            'after', CASE type WHEN 'DriftAdopted' THEN payload ->> 'units' ELSE payload ->> 'target_units' END))
         WHEN object_kind = 'posting' THEN jsonb_build_array(jsonb_build_object('field', 'posting',
             'before', CASE type WHEN 'PostingPaused' THEN 'running' ELSE 'paused' END,
             'after', CASE type WHEN 'PostingPaused' THEN 'paused' ELSE 'running' END))

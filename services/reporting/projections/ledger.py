@@ -4,5 +4,7 @@ from services.reporting.read_model import ReadModel
 from services.reporting.tables import excesses, ledger, product_units
 
 LEDGER = ReadModel(
-    "ledger", (ledger, product_units, excesses), ("AdjustmentPosted", "UnitsFoundEqual", "PsaUnitsObserved")
+    "ledger",
+    (ledger, product_units, excesses),
+    ("AdjustmentPosted", "UnitsFoundEqual", "PsaUnitsObserved", "DriftAdopted"),
 )

@@ -1,7 +1,8 @@
--- One row for each word on the units of a product: posted and found_equal are ours, from on_date on; read is what the PSA had on that day.
+-- One row for each word on the units of a product: posted, found_equal and adopted are ours, from on_date on; read is what the PSA
+-- had on that day.
 INSERT INTO reporting.ledger ({ledger.columns})
 SELECT :msp_id, :generation, payload ->> 'psa_connection_id', payload ->> 'psa_product_id', position,
-    CASE type WHEN 'AdjustmentPosted' THEN 'posted' WHEN 'UnitsFoundEqual' THEN 'found_equal' ELSE 'read' END,
+    CASE type WHEN 'AdjustmentPosted' THEN 'posted' WHEN 'UnitsFoundEqual' THEN 'found_equal' WHEN 'DriftAdopted' THEN 'adopted' ELSE 'read' END,
     coalesce(payload ->> 'effective_date', payload ->> 'on_date')::date,
     coalesce(payload ->> 'units_after', payload ->> 'units')::integer,
     (payload ->> 'unit_change')::integer,

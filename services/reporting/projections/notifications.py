@@ -38,5 +38,6 @@ NOTIFICATIONS = ReadModel(
         "SubscriptionRenewalUnclear",
         "SubscriptionRenewed",
         "UnitsFoundEqual",
+        "DriftAdopted",
     ),
 )

@@ -82,7 +82,7 @@ INSERT INTO reporting.our_units ({our_units.columns})
 SELECT :msp_id, :generation, payload ->> 'psa_connection_id', payload ->> 'psa_product_id', position,
     coalesce(payload ->> 'effective_date', payload ->> 'on_date')::date,
     coalesce(payload ->> 'units_after', payload ->> 'units')::integer, coalesce((payload ->> 'unit_change')::integer, 0)
-FROM ({events}) e WHERE type IN ('AdjustmentPosted', 'UnitsFoundEqual');
+FROM ({events}) e WHERE type IN ('AdjustmentPosted', 'UnitsFoundEqual', 'DriftAdopted');
 
 INSERT INTO reporting.notifications ({notifications.columns})
 SELECT :msp_id, :generation, e.position, 'drift', e.occurred_at, 'action', 'drift',

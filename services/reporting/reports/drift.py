@@ -148,11 +148,28 @@ _DOUBLED = and_(
     .correlate_except(ledger)
     .exists(),
 )
+_OWN = cast(Table, ledger.alias("own"))
+_ADOPTED = and_(
+    _OPEN.c.request_id.is_(None),
+    select(_OWN.c.kind)
+    .where(
+        living(_OWN, "ledger"),
+        _OWN.c.psa_connection_id == _PRODUCT[0],
+        _OWN.c.psa_product_id == _PRODUCT[1],
+        _OWN.c.kind != "read",
+    )
+    .order_by(_OWN.c.position.desc())
+    .limit(1)
+    .correlate_except(_OWN)
+    .scalar_subquery()
+    == "adopted",
+)
 _KIND = case(
     (_NOT_READ, "not_read"),
     (_DOUBLED, "probable_double_post"),
     (and_(_EDITED, _AHEAD), "both"),
     (_EDITED, "edited_by_hand"),
+    (and_(_AHEAD, _ADOPTED), "adopted"),
     (_AHEAD, "count_ahead"),
     (_DIFFERENCE != 0, "scheduled"),
     else_="equal",
@@ -161,6 +178,7 @@ _SINCE = case(
     (_NOT_READ, _UNREAD.c.first_failed_at),
     (and_(_EDITED, _AHEAD), func.least(product_units.c.read_at, _OPEN.c.requested_at)),
     (_EDITED, product_units.c.read_at),
+    (and_(_AHEAD, _ADOPTED), product_units.c.settled_at),
     (_AHEAD, _OPEN.c.requested_at),
     (_DIFFERENCE != 0, product_units.c.settled_at),
 )
@@ -234,7 +252,8 @@ DRIFT = Report(
             Kind.ID,
             _KIND,
             nullable=False,
-            help="equal; count_ahead (an adjustment is still to come); scheduled (it is posted for a later day); "
+            help="equal; count_ahead (an adjustment is still to come); adopted (a person took the PSA's units as right); "
+            "scheduled (it is posted for a later day); "
             "edited_by_hand (the PSA has other units than we left); both; probable_double_post (off by exactly one of our "
             "changes); not_read (a side is not known now: no count, never read, gone, or the PSA cannot be read).",
         ),

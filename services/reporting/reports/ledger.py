@@ -25,7 +25,7 @@ _PRODUCT = and_(
 LEDGER = Report(
     "ledger",
     "LedgerEntry",
-    "What was said of a PSA product's units, by us and by the PSA: one row for each post, finding and new reading.",
+    "What was said of a PSA product's units, by us and by the PSA: one row for each post, finding, adoption and new reading.",
     "ledger",
     ledger.outerjoin(psa_products, _PRODUCT),
     living(ledger, "ledger"),
@@ -41,7 +41,7 @@ LEDGER = Report(
             "psa_product_name",
             nullable=True,
         ),
-        of(ledger, "kind", Kind.ID, "posted or found_equal by us, or read: what the PSA had."),
+        of(ledger, "kind", Kind.ID, "posted, found_equal or adopted by us, or read: what the PSA had."),
         of(ledger, "on_date", Kind.DATE, "The billing day from which (read: on which) the units are those."),
         of(ledger, "units", Kind.WHOLE, "The units."),
         of(ledger, "unit_change", Kind.WHOLE, "By how many a post changed them."),

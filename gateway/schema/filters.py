@@ -11,6 +11,7 @@ from services.reporting.queries import QUESTIONS, Kind, Report
 MOST_LISTED = 200
 _WORDS = {
     "in": ("in_", "Is one of these."),
+    "not_in": ("not_in", "Is none of these; what has no value is not."),
     "contains": ("contains", "Contains this text, in capitals or not."),
     "gte": ("gte", "Is at least this."),
     "lte": ("lte", "Is at most this."),
@@ -33,7 +34,7 @@ def asked(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, questions in (given or {}).items():
         found[name] = {_ATTRIBUTE_WORDS[attribute]: value for attribute, value in (questions or {}).items()}
-        if len(found[name].get("in") or ()) > MOST_LISTED:
+        if max(len(found[name].get(word) or ()) for word in ("in", "not_in")) > MOST_LISTED:
             raise Refusal("BAD_QUESTION", f"A filter lists at most {MOST_LISTED} values.", "Ask in several requests.")
     return found
 
@@ -46,7 +47,7 @@ def _filter_type(name: str, scalar: Any, words: tuple[str, ...], says: str) -> A
             graphene.Boolean
             if word == "is_empty"
             else graphene.List(graphene.NonNull(scalar))
-            if word == "in"
+            if word in ("in", "not_in")
             else scalar
         )
         fields[attribute] = graphene.InputField(

@@ -18,8 +18,8 @@ MOST_ROWS = 100
 MOST_ORDER_KEYS = 3
 # Which questions a column of each kind takes.
 QUESTIONS: dict[Kind, tuple[str, ...]] = {
-    Kind.ID: ("in", "contains", "is_empty"),
-    Kind.TEXT: ("in", "contains", "is_empty"),
+    Kind.ID: ("in", "not_in", "contains", "is_empty"),
+    Kind.TEXT: ("in", "not_in", "contains", "is_empty"),
     Kind.NUMBER: ("in", "gte", "lte", "is_empty"),
     Kind.WHOLE: ("in", "gte", "lte", "is_empty"),
     Kind.POSITION: ("in", "gte", "lte", "is_empty"),

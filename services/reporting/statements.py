@@ -18,6 +18,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     Text,
+    all_,
     and_,
     any_,
     bindparam,
@@ -223,8 +224,9 @@ def holds(column: Column, word: str, number: int) -> ColumnElement[bool]:
     value = sql_cast(bindparam(name, type_=shape), shape)
     if word == "is_empty":
         return here.is_(None) == sql_cast(bindparam(name, type_=Boolean), Boolean)
-    if word == "in":
-        return here == any_(sql_cast(bindparam(name, type_=ARRAY(shape)), ARRAY(shape)))
+    if word in ("in", "not_in"):
+        listed = sql_cast(bindparam(name, type_=ARRAY(shape)), ARRAY(shape))
+        return here == any_(listed) if word == "in" else or_(here.is_(None), here != all_(listed))
     if word == "contains":
         return func.strpos(func.lower(here), func.lower(value)) > 0
     if column.kind is Kind.DAY:

@@ -131,6 +131,8 @@ def test_companies_tell_what_is_open_and_whom_the_psa_calls_so(served: Answering
         ({"names": {"contains": "teams"}}, ["Contoso"]),
         ({"score": {"gte": "0.9"}}, ["Fabrikam"]),
         ({"bestScore": {"gte": "0.9"}}, ["Contoso"]),
+        ({"companyId": {"notIn": [ODIN.company_id]}}, ["Fabrikam"]),
+        ({"psaContact": {"notIn": ["Somebody"]}}, ["Contoso", "Fabrikam"]),
         ({"psaConnectionId": {"in": ["connectwise"]}}, []),
     ],
 )

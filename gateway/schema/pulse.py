@@ -99,7 +99,7 @@ class Pulse(graphene.ObjectType):
         description="When the PSA was last read; of several connections the one read longest ago. Null: one never was."
     )
     open = graphene.Int(required=True, description="Requests that are not posted yet, held and failed ones among them.")
-    held = graphene.Int(required=True, description="Adjustments that wait for a person: report heldAdjustments.")
+    held = graphene.Int(required=True, description="Adjustments that wait to be approved: report heldAdjustments.")
     failed = graphene.Int(
         required=True, description="What failed and is tried again by itself: report failures, state open."
     )

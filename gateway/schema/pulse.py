@@ -99,10 +99,8 @@ class Pulse(graphene.ObjectType):
         description="When the PSA was last read; of several connections the one read longest ago. Null: one never was."
     )
     open = graphene.Int(required=True, description="Requests that are not posted yet, held and failed ones among them.")
-    held = graphene.Int(required=True, description="Adjustments that wait for a person: report heldAdjustments.")
-    failed = graphene.Int(
-        required=True, description="What failed and is tried again by itself: report failures, state open."
-    )
+    held = graphene.Int(required=True, description="Adjustments that wait to be approved: report heldAdjustments.")
+    failed = graphene.Int(required=True, description="What failed: report failures, states open and parked.")
     failing_since = DateTime(description="Since when a side cannot be reached or read; null: both can.")
     unread = graphene.Int(required=True, description="Notifications that whoever asks has not read.")
     calls = graphene.Field(graphene.NonNull(CallsLeft), description="How many calls are left to each side.")

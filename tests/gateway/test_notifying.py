@@ -83,7 +83,7 @@ def test_the_bell_counts_what_the_caller_has_not_read_and_survives_a_rebuild(
     }
     held = bell["notifications"]["edges"][1]["node"]
     assert held["text"] == "Resource new of Company 1200000501: The period is posted."
-    assert (held["severity"], held["linkReport"], held["linkKey"]) == ("action", "held_adjustments", "q7")
+    assert (held["severity"], held["linkReport"], held["linkKey"]) == ("action", "failures", "q7")
 
     own.data(READ, upto="10")
     own.data(READ, upto="4")

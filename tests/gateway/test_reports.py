@@ -153,6 +153,7 @@ def test_every_report_answers_with_every_column(served: Answering, name: str) ->
         "psa_customers",
         "psa_agreements",
         "held_adjustments",
+        "shadow",
         "api_calls",
         "close_acts",
         "notification_rules",

@@ -120,7 +120,7 @@ def test_a_webhook_tells_what_happened_and_is_signed_with_the_secret_of_the_rule
             "text": "Resource a of Company 1200000501: The period is posted.",
             "fix": "Choose the next period.",
             "position": "2",
-            "link": {"report": "held_adjustments", "column": "request_id", "key": "q1"},
+            "link": {"report": "failures", "column": "request_id", "key": "q1"},
         },
     }
     row = desk.delivery()

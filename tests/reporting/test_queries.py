@@ -143,7 +143,7 @@ def test_currencies_are_never_summed_together(engine: Engine, msp_id: MspId) -> 
 def test_as_of_says_the_position_of_the_rows(engine: Engine, told: MspId) -> None:
     page = ask(engine, "adjustments", told)
 
-    assert page.position == 15
+    assert page.position == 16
     assert page.recorded_at is not None
 
 

@@ -87,6 +87,7 @@ def test_what_was_held_is_gone_with_its_transaction_or_the_next_slice(engine: En
         with connection.begin():
             assert connection.scalar(count) == 0
             slices.hold(connection, part)
+            assert connection.scalar(count) == EVENTS
             slices.hold(connection, Slice(lived, 0, 300))
             assert connection.scalar(count) == 300
 

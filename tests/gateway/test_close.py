@@ -28,8 +28,8 @@ def house(postgres: Postgres, migrated_template: str) -> Iterator[House]:
 def test_a_month_with_nothing_against_it_is_all_green_and_says_how_old_it_is(house: House) -> None:
     found = house.msp().checklist()
 
-    assert (found["state"], found["green"], found["amber"], found["red"], found["accepted"]) == ("OPEN", 9, 0, 0, 0)
-    assert [one["state"] for one in found["checks"]] == ["GREEN"] * 9 + ["OPEN"]
+    assert (found["state"], found["green"], found["amber"], found["red"], found["accepted"]) == ("OPEN", 10, 0, 0, 0)
+    assert [one["state"] for one in found["checks"]] == ["GREEN"] * 10 + ["OPEN"]
     assert (found["position"], found["signedOff"], found["invoiced"], found["reopened"]) == ("12", None, None, None)
     assert found["checks"][0]["readAt"].endswith("Z")
     assert found["freezeFrom"].endswith("T18:00:00Z")
@@ -191,7 +191,7 @@ def test_a_month_is_reopened_with_a_reason_and_signed_off_anew(house: House) -> 
 
     assert (reopened["state"], reopened["amber"], reopened["invoiced"]) == ("OPEN", 1, None)
     assert reopened["reopened"]["reason"] == "A contract was missing."
-    assert [len(event["checks"]) for event in msp.events("CloseSignedOff")] == [9, 9]
+    assert [len(event["checks"]) for event in msp.events("CloseSignedOff")] == [10, 10]
     assert msp.checklist()["signedOff"]["reason"] == "Corrected."
 
 

@@ -29,7 +29,7 @@ def test_a_month_with_nothing_against_it_is_all_green_and_says_how_old_it_is(hou
     found = house.msp().checklist()
 
     assert (found["state"], found["green"], found["amber"], found["red"], found["accepted"]) == ("OPEN", 10, 0, 0, 0)
-    assert [one["state"] for one in found["checks"]] == ["GREEN"] * 10 + ["OPEN"]
+    assert [one["state"] for one in found["checks"]] == ["GREEN"] * 11 + ["OPEN"]
     assert (found["position"], found["signedOff"], found["invoiced"], found["reopened"]) == ("12", None, None, None)
     assert found["checks"][0]["readAt"].endswith("Z")
     assert found["freezeFrom"].endswith("T18:00:00Z")
@@ -191,7 +191,7 @@ def test_a_month_is_reopened_with_a_reason_and_signed_off_anew(house: House) -> 
 
     assert (reopened["state"], reopened["amber"], reopened["invoiced"]) == ("OPEN", 1, None)
     assert reopened["reopened"]["reason"] == "A contract was missing."
-    assert [len(event["checks"]) for event in msp.events("CloseSignedOff")] == [10, 10]
+    assert [len(event["checks"]) for event in msp.events("CloseSignedOff")] == [11, 11]
     assert msp.checklist()["signedOff"]["reason"] == "Corrected."
 
 

@@ -135,7 +135,7 @@ def test_the_close_at_hand_says_what_the_checklist_says(lived: MspId, own_gatewa
 
     checklist = own_gateway.data(CHECKLIST, period=found["period"])["closeChecklist"]
     assert {name: found[name] for name in checklist} == checklist
-    assert (found["psaConnectionId"], found["checks"]) == ("autotask", 10)
+    assert (found["psaConnectionId"], found["checks"]) == ("autotask", 11)
     assert found["red"] > 0
 
 

@@ -63,7 +63,7 @@ def test_every_report_as_of_a_position_is_the_living_one_as_it_was_there(
 
 def test_a_report_names_every_read_model_that_its_rows_come_from() -> None:
     assert {model.name for model in models_of(REPORTS["linked"])} == {"resources", "psa"}
-    assert {model.name for model in models_of(REPORTS["adjustments"])} == {"adjustments"}
+    assert {model.name for model in models_of(REPORTS["adjustments"])} == {"adjustments", "held"}
     assert models_of(REPORTS["dead_letters"]) == ()
 
 

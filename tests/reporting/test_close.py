@@ -49,7 +49,7 @@ def test_a_month_with_nothing_against_it_is_green_but_for_what_is_done_by_hand(e
 
     assert states(found) == {"invoiced": "open"}
     assert [one.check for one in found.checks] == [*CHECKS, "invoiced"]
-    assert [one.step for one in found.checks] == [1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 4]
+    assert [one.step for one in found.checks] == [1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 3, 4]
     assert (found.state, found.exceptions, found.psa_kind) == ("open", 0, "autotask")
 
 

@@ -55,7 +55,7 @@ def compared(msp: Msp, decisions: int) -> None:
     now = re.compile(r"\d{4}-\d\d-\d\dT?[\d:+]{14}")
     said = now.sub("T", said)
 
-    assert len(found) == 11 + decisions
+    assert len(found) == 12 + decisions
     assert found[0]["Money"] == "37.50 EUR; 8.00 USD"
     for line in found:
         row = "".join(line[name] for name in COLUMNS if name not in ("Reason", "Names"))

@@ -153,6 +153,8 @@ def test_every_column_can_be_ordered_by_and_filtered_and_a_page_is_found_by_its_
 ) -> None:
     if report == "excluded":
         h.append(engine, told, [h.excluded(B)])
+    if report == "questions":
+        h.append(engine, told, [h.renewal_unclear(B, "8", "9"), h.move_unclear(P, "8"), h.move_settled(P, "8")])
         h.project(engine, told)
     with engine.begin() as connection:
         connection.execute(

@@ -151,6 +151,7 @@ def test_every_report_answers_with_every_column(served: Answering, name: str) ->
         "companies",  # these two need a PSA connection: test_billing.py
         "relation_candidates",
         "excluded",
+        "questions",
         "psa_customers",
         "psa_agreements",
         "held_adjustments",

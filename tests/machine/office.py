@@ -22,9 +22,7 @@ from services.mapping.reactor import reactor as mapping
 from services.mapping.wishes import Ask, parse_wishes
 from services.psa_writer import deciding
 from services.psa_writer.catalogue import read_catalogue
-from services.psa_writer.posting import post_due
 from services.psa_writer.psa.port import AdjustmentOrder
-from services.psa_writer.reactor import reactor as writer
 from services.psa_writer.writer import Writer
 from services.reconciler.reactor import reactor as reconciler
 from services.reconciler.resolve_drift import resolve_drift

@@ -375,8 +375,20 @@ class PeopleDecide(RuleBasedStateMachine):
         waits = self._waits(product_id, row)
         place = waits or [row["kind"]]
         event(f"a difference stands in: {place[0]}")
-        assert len(place) == 1, (product_id, place, row)
-        assert waits or row["kind"] in DRIFTS, (f"{there} units, wanted {wanted}", row)
+        assert len(place) == 1, (there, place, self._said(row))
+        assert waits or row["kind"] in DRIFTS, (there, self._said(row))
+
+    def _said(self, row: dict[str, Any]) -> dict[str, Any]:
+        names = (
+            "psa_product_id",
+            "kind",
+            "wanted_units",
+            "ledger_units",
+            "settled_units",
+            "psa_units",
+            "request_state",
+        )
+        return {name: row[name] for name in names}
 
     def _waits(self, product_id: str, row: dict[str, Any]) -> list[str]:
         def rows(report: str, **having: Sequence[str]) -> list[dict[str, Any]]:

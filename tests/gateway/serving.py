@@ -35,7 +35,8 @@ class Answering:
     def post(self, query: str, variables: dict[str, Any] | None = None, **more: Any) -> requests.Response:
         headers = {"authorization": f"Bearer {TOKEN}"} | more.pop("headers", {})
         body = {"query": query, "variables": variables or {}}
-        return self.session.post(f"{self.url}/graphql", json=body, headers=headers, timeout=60, **more)
+        timeout = more.pop("timeout", 60)
+        return self.session.post(f"{self.url}/graphql", json=body, headers=headers, timeout=timeout, **more)
 
     def data(self, query: str, **variables: Any) -> dict[str, Any]:
         answer = self.post(query, variables)

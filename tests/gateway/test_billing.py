@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +49,8 @@ BRANCH = """query($company: String!, $msp: String! = "acme") { companySubscripti
   subscriptions { subscriptionId linked unlinked psaAgreementId suggestion { psaAgreementId score evidence { weight } }
     resources { candidate { resourceName state count units unitChange relationId psaProductName }
       suggestion { psaProductId score evidence { kind weight } } } } } }"""
+EXCLUDED = """{ relationCandidates(mspId: "acme", filter: {state: {in: ["excluded"]}}) {
+  edges { node { resourceName excludedReason excludedUntil score unitChange } } } }"""
 CANDIDATES = """query($filter: RelationCandidateFilter, $msp: String! = "acme") { relationCandidates(mspId: $msp, filter: $filter,
   orderBy: [{field: SCORE, direction: DESC}]) { totalCount edges { node { resourceName state score why unitChange } } } }"""
 SAVE = """mutation($drafts: [RelationDraftWish!]!, $operation: String!, $msp: String! = "acme") {
@@ -290,3 +293,36 @@ def test_a_draft_that_cannot_be_kept_is_refused_and_the_others_are_kept(served: 
     rows = results["saveRelationDrafts"]["results"]
     assert [row["ok"] for row in rows] == [False, False, True]
     assert rows[0]["refusal"]["code"] == "BAD_DRAFT"
+
+
+def test_what_is_excluded_is_told_so_and_no_longer_counts_as_open(served: Answering, url: str) -> None:
+    # given
+    engine = make_engine(url, "test")
+    world = Mapping(engine, MspId("acme"), FrozenClock(MORNING))
+    open_before = nodes(served.data(COMPANIES, filter={"companyName": {"contains": "contoso"}}))[0]["unlinked"]
+
+    def told(event: Any) -> None:
+        world.append(("exclusion/" + str(ODIN.resource_key(MspId("acme"))), event))
+        history.project(engine, MspId("acme"))
+
+    # when
+    told(history.excluded(vars(ODIN), date(2026, 12, 31)))
+    try:
+        rows, company = (
+            nodes(served.data(EXCLUDED)),
+            nodes(served.data(COMPANIES, filter={"companyName": {"contains": "contoso"}}))[0],
+        )
+    finally:
+        told(history.included(vars(ODIN)))
+    engine.dispose()
+
+    # then
+    [row] = rows
+    assert row == {
+        "resourceName": ODIN.resource_name,
+        "excludedReason": "own use",
+        "excludedUntil": "2026-12-31",
+        "score": "0",
+        "unitChange": None,
+    }
+    assert company["unlinked"] == open_before - 1

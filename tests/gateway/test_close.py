@@ -28,7 +28,7 @@ def house(postgres: Postgres, migrated_template: str) -> Iterator[House]:
 def test_a_month_with_nothing_against_it_is_all_green_and_says_how_old_it_is(house: House) -> None:
     found = house.msp().checklist()
 
-    assert (found["state"], found["green"], found["amber"], found["red"], found["accepted"]) == ("OPEN", 9, 0, 0, 0)
+    assert (found["state"], found["green"], found["amber"], found["red"], found["accepted"]) == ("OPEN", 10, 0, 0, 0)
     assert [one["state"] for one in found["checks"]] == ["GREEN"] * 10 + ["OPEN"]
     assert (found["position"], found["signedOff"], found["invoiced"], found["reopened"]) == ("12", None, None, None)
     assert found["checks"][0]["readAt"].endswith("Z")

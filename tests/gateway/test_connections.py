@@ -418,6 +418,34 @@ def test_a_connection_is_tried_a_few_times_only_and_whoever_comes_later_is_told_
 
 
 @pytest.mark.rabbitmq
+def test_of_those_who_come_at_once_no_more_try_than_may(asking: Answering, engine: Engine, told: MspId) -> None:
+    # given a connection that may be tried once more, and four who come while nobody can begin
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO setup.connection_tests (msp_id, operation_id, connection_id, begun_at, begun_by)
+                   SELECT :msp_id, 'o' || n, 'autotask', now(), 'ada' FROM generate_series(2, :most) n"""
+            ),
+            {"msp_id": told, "most": TESTS_OF_A_CONNECTION},
+        )
+
+    def waiting() -> int:
+        with engine.connect() as connection:
+            query = """SELECT count(*) FROM pg_stat_activity
+                       WHERE wait_event_type = 'Lock' AND usename = 'trueup_gateway' AND datname = current_database()"""
+            return connection.scalar(text(query)) or 0
+
+    with ThreadPoolExecutor(4) as pool:
+        with engine.begin() as holding:
+            holding.execute(text("LOCK TABLE setup.connection_tests IN EXCLUSIVE MODE"))
+            answers = [pool.submit(tried, asking, AUTOTASK, AUTOTASK_SECRETS) for _ in range(4)]
+            wait_for(lambda: waiting() == 4, what="all four to wait")
+
+        # then
+        assert sum(answer.result()["results"][0]["ok"] for answer in answers) == 1
+
+
+@pytest.mark.rabbitmq
 def test_one_person_tries_a_few_connections_only_and_holds_nobody_else_up(
     asking: Answering, engine: Engine, told: MspId
 ) -> None:

@@ -31,7 +31,7 @@ def pairs(*company: KnownSubscription) -> list[tuple[str, str]]:
 def unclear(*company: KnownSubscription) -> dict[str, tuple[str, ...]]:
     renewals, held = follow_renewals(company)
     assert renewals == []
-    return {each.ended.row.subscription_id: each.candidates for each in held}
+    return {each.ended.row.subscription_id: tuple(one.subscription_id for one in each.candidates) for each in held}
 
 
 def test_nothing_is_followed_where_nothing_ended() -> None:

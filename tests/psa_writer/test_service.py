@@ -61,19 +61,28 @@ def test_a_new_connection_has_its_catalogue_read_by_itself(house: House, msp: Ms
     assert [event["psa_customer_name"] for event in msp.events("PsaCustomerObserved")][-1] == "Contoso"
 
 
-def test_a_held_adjustment_is_released_by_a_call(house: House, msp: MspHouse) -> None:
+def test_what_the_brake_holds_is_approved_by_two_people_by_calls(house: House) -> None:
     # given
+    msp = house.add_msp(brake=True)
+    msp.decide("freeze_hours", "0")
     line = msp.add_line("Contoso", "Hosted mail", 4)
     request = ask(house, msp, line, 400)
-    wait_for(lambda: msp.events("AdjustmentParked", request_id=request), 60, what="the hold")
+    wait_for(lambda: msp.events("AdjustmentHeld", request_id=request), 60, what="the hold")
+
+    def approve(actor: str) -> list[bool]:
+        given = {"items": [{"request_id": request, "target_units": 400, "units_before": 4}], "effective": "as_planned"}
+        answer = house.ask(
+            "psa_writer", "approve", msp_id=msp.msp_id, comment="", operation_id=uuid4().hex, actor=actor, **given
+        )
+        return [result["ok"] for result in answer["results"]]
 
     # when
     refused = house.ask("psa_writer", "retry", msp_id=msp.msp_id, request_ids=[request], actor="maria")
-    released = house.ask("psa_writer", "release", msp_id=msp.msp_id, request_ids=[request, "none"], actor="maria")
+    approved = [approve("maria"), approve("maria"), approve("jo")]
 
     # then
     assert refused["results"][0]["refusal"]["code"] == "held"
-    assert [result["ok"] for result in released["results"]] == [True, False]
+    assert approved == [[True], [False], [True]]
     wait_for(lambda: msp.events("AdjustmentPosted", request_id=request), 60, what="the post")
     assert msp.units(line) == 400
 

@@ -37,7 +37,7 @@ def set_policy(writing: Writing, name: str, value: str) -> None:
         connection.execute(
             text(
                 """INSERT INTO setup.policies (msp_id, policy, value, version, saved_at) VALUES (:m, :p, :v, 1, now())
-                   ON CONFLICT (msp_id, policy) DO UPDATE SET value = excluded.value"""
+                   ON CONFLICT ON CONSTRAINT policies_once DO UPDATE SET value = excluded.value"""
             ),
             {"m": writing.msp_id, "p": name, "v": value},
         )

@@ -177,6 +177,27 @@ def test_twelve_units_lead_back_over_the_post_the_wish_and_the_link_to_what_odin
     assert lineage(world).explain_resource(KEY) == why
 
 
+def test_units_that_a_person_took_as_right_are_explained_by_that_until_something_is_asked_again(world: World) -> None:
+    # given
+    four_become_twelve(world)
+    stream = f"request/{PSA.psa_connection_id}/{PSA.psa_product_id}"
+    adopted = e.DriftAdopted(**vars(PSA), units=13, target_units=12, on_date=MORNING.date(), reason="A spare one.")
+    world.append(units(13, 12), (stream, adopted))
+
+    # when
+    why = lineage(world).explain_product(PRODUCT)
+    world.append(asked(14, "q3"))
+    later = lineage(world).explain_product(PRODUCT)
+
+    # then
+    assert (why.units, why.count, why.equal) == (13, Decimal(12), False)
+    assert [step.kind for step in why.steps][:2] == ["units_read", "adopted"]
+    assert why.steps[1].text == (
+        "test took the PSA's 13 units as right on 3 Aug 2026 08:00, though the counts come to 12: A spare one."
+    )
+    assert "adopted" not in [step.kind for step in later.steps]
+
+
 def test_moments_are_told_in_the_time_zone_of_the_msp(engine: Engine) -> None:
     # given
     world = World(engine, add_msp(engine, "oslo", "Europe/Oslo"))

@@ -151,6 +151,9 @@ def test_as_of_says_the_position_of_the_rows(engine: Engine, told: MspId) -> Non
 def test_every_column_can_be_ordered_by_and_filtered_and_a_page_is_found_by_its_cursor(
     engine: Engine, told: MspId, report: str
 ) -> None:
+    if report == "excluded":
+        h.append(engine, told, [h.excluded(B)])
+        h.project(engine, told)
     with engine.begin() as connection:
         connection.execute(
             text(

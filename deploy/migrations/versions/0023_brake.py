@@ -142,6 +142,10 @@ def reports() -> None:
             PRIMARY KEY (msp_id, generation, request_id)
         ) WITH (fillfactor = 85)"""
     )
+    op.execute(
+        """CREATE INDEX shadowed_requests_shown ON reporting.shadowed_requests (msp_id, generation)
+           WHERE state = 'would_post'"""
+    )
     for table in ("reporting.held_requests", "reporting.shadowed_requests"):
         grant("SELECT", table, "trueup_gateway")
         wall(table)

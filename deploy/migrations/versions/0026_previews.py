@@ -40,3 +40,13 @@ def upgrade() -> None:
     op.execute("CREATE INDEX previews_made ON setup.previews (made_at)")
     grant("SELECT, INSERT, UPDATE, DELETE", "setup.previews", "trueup_gateway")
     wall("setup.previews")
+    op.execute("DROP INDEX log.events_of_product")
+    op.execute(
+        """CREATE INDEX events_of_product ON log.events
+           (msp_id, (payload ->> 'psa_connection_id'), (payload ->> 'psa_product_id'), position)
+           WHERE type IN ('RelationSet', 'RelationCleared', 'AdjustmentRequested', 'AdjustmentSuperseded', 'PlanRefused',
+                          'AdjustmentPosted', 'AdjustmentFailed', 'AdjustmentParked', 'AdjustmentReleased',
+                          'AdjustmentRetried', 'UnitsFoundEqual', 'AdjustmentHeld', 'AdjustmentApproved',
+                          'AdjustmentRefused', 'AdjustmentShadowed', 'AdjustmentMoved', 'AdjustmentDropped',
+                          'DriftAdopted', 'DriftOverwritten')"""
+    )

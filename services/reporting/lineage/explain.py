@@ -20,6 +20,7 @@ from domain.events import (
     AdjustmentRetried,
     AdjustmentShadowed,
     AdjustmentSuperseded,
+    DriftAdopted,
     PlanRefused,
     RelationCleared,
     RelationFrozen,
@@ -107,7 +108,8 @@ def explain_product(log: Log, product: PsaProductKey, time_zone: str) -> Explana
         return None
     units = units_in(read)
     count = _sum(feeds)
-    head = [*([read] if read else []), *(each for each in _adjustments(log, product) if each != read)]
+    head = [*([read] if read else []), *_adopted(log, product)]
+    head += [each for each in _adjustments(log, product) if each != read]
     steps = [_step(each, time_zone) for each in head]
     for feed in feeds[:MOST_TOLD]:
         steps += [_step(each, time_zone) for each in feed.evidence]
@@ -134,6 +136,12 @@ def explain_resource(log: Log, key: ResourceKey, time_zone: str) -> Explanation 
     remark = Step("not_linked", "It feeds no product of the PSA, so nothing is posted for it.")
     steps = _with_payloads(log, [_step(each, time_zone) for each in told], told)
     return Explanation(None, feed.count, None, (remark, *steps))
+
+
+def _adopted(log: Log, product: PsaProductKey) -> list[Envelope]:
+    """A person's word that the PSA's units are right, while nothing was asked for since."""
+    newest = log.of_product(product, (DriftAdopted.type, AdjustmentRequested.type), 1)
+    return [each for each in newest if isinstance(each.event, DriftAdopted)]
 
 
 def _feeds(log: Log, product: PsaProductKey) -> list[_Feed]:

@@ -43,6 +43,8 @@ OF_PRODUCT = (
     "AdjustmentShadowed",
     "AdjustmentMoved",
     "AdjustmentDropped",
+    "DriftAdopted",
+    "DriftOverwritten",
 )
 _INDEXED = ", ".join(f"'{name}'" for name in OF_PRODUCT)
 #: The largest position that there can be.

@@ -33,18 +33,7 @@ def tell(envelope: Envelope, time_zone: str) -> Told:
     lineage."""
     event = envelope.event
     on = f"on {moment(envelope.occurred_at, time_zone)}"
-    for of in (
-        _of_counts,
-        _of_resources,
-        _of_links,
-        _of_settlings,
-        _of_wishes,
-        _of_posts,
-        _of_hands,
-        _of_the_brake,
-        _of_those_given_up,
-        _of_the_psa,
-    ):
+    for of in _TELLERS:
         told = of(event, on, who(envelope.actor))
         if told is not None:
             return told
@@ -218,6 +207,20 @@ def _of_wishes(event: e.Event, on: str, _by: str) -> Told | None:
     return None
 
 
+def _of_drift(event: e.Event, on: str, by: str) -> Told | None:
+    match event:
+        case e.DriftAdopted():
+            text = (
+                f"{by} took the PSA's {event.units} units as right {on}, though the counts come to {event.target_units}: "
+                f"{event.reason}"
+            )
+            return Told("adopted", text, units_after=event.units)
+        case e.DriftOverwritten():
+            text = f"{by} had the PSA's {event.units} units brought to {event.target_units} again {on}: {event.reason}"
+            return Told("overwritten", text, units_before=event.units, units_after=event.target_units)
+    return None
+
+
 def _of_posts(event: e.Event, on: str, _by: str) -> Told | None:
     match event:
         case e.AdjustmentPosted():
@@ -298,7 +301,9 @@ _TELLERS = (
     _of_counts,
     _of_resources,
     _of_links,
+    _of_settlings,
     _of_wishes,
+    _of_drift,
     _of_posts,
     _of_hands,
     _of_the_brake,

@@ -62,7 +62,7 @@ _LINK = columns(
     of(resources, "linked_at", Kind.MOMENT, "When its relation was set.", as_name="set_at"),
     of(resources, "linked_by", Kind.TEXT, "Who set its relation.", as_name="set_by"),
 )
-_EXCLUSION = and_(living(exclusions, "resources"), exclusions.c.resource_key == resources.c.resource_key)
+EXCLUSION = and_(living(exclusions, "resources"), exclusions.c.resource_key == resources.c.resource_key)
 _SETTINGS = and_(living(relation_settings, "resources"), relation_settings.c.relation_id == resources.c.relation_id)
 _LINKED_PRODUCT = and_(
     living(psa_products, "psa"),
@@ -98,7 +98,7 @@ UNLINKED = Report(
     "UnlinkedResource",
     "What is bought and billed to nobody: active resources without a relation that nobody has excluded.",
     "resources",
-    _BOUGHT.outerjoin(exclusions, _EXCLUSION),
+    _BOUGHT.outerjoin(exclusions, EXCLUSION),
     and_(
         living(resources, "resources"),
         resources.c.relation_id.is_(None),
@@ -115,7 +115,7 @@ EXCLUDED = Report(
     "ExcludedResource",
     "What is bought and deliberately not linked: left out of the unlinked resources, with the reason and the last day.",
     "resources",
-    _BOUGHT.join(exclusions, _EXCLUSION),
+    _BOUGHT.join(exclusions, EXCLUSION),
     living(resources, "resources"),
     _RESOURCE
     | columns(

@@ -9,9 +9,17 @@ from sqlalchemy import Column as TableColumn
 from sqlalchemy import ColumnElement, MetaData, Numeric, Table, Text, and_, case, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.reporting.reports.bought import LINKED
+from services.reporting.reports.bought import EXCLUSION, LINKED
 from services.reporting.reports.columns import HELP, MSP, Column, Kind, Order, Report, columns, living, named, of
-from services.reporting.tables import ODIN_NAMES, PSA_NAMES, psa_customers, psa_products, resources, subscriptions
+from services.reporting.tables import (
+    ODIN_NAMES,
+    PSA_NAMES,
+    exclusions,
+    psa_customers,
+    psa_products,
+    resources,
+    subscriptions,
+)
 
 _SUGGESTED = MetaData(schema="suggested")
 
@@ -32,7 +40,7 @@ psas = Table(
 )
 _OF_MSP = and_(psas.c.msp_id == MSP, psas.c.kind != "odin")
 _HERE = resources.c.psa_connection_id == psas.c.connection_id
-_OPEN = and_(resources.c.relation_id.is_(None), resources.c.usage_based.is_(False))
+_OPEN = and_(resources.c.relation_id.is_(None), resources.c.usage_based.is_(False), exclusions.c.resource_key.is_(None))
 _CHOICE = and_(
     suggested_resources.c.msp_id == MSP,
     suggested_resources.c.psa_connection_id == psas.c.connection_id,
@@ -66,6 +74,7 @@ def _score(table: Table) -> Column:
 _STATE = case(
     (resources.c.relation_id.is_not(None), "linked"),
     (resources.c.usage_based, "usage_based"),
+    (exclusions.c.resource_key.is_not(None), "excluded"),
     (suggested_resources.c.score.is_not(None), "suggested"),
     else_="open",
 )
@@ -78,6 +87,7 @@ RELATION_CANDIDATES = Report(
     "What can be linked or is: active resources with the PSA product that they feed, or that is suggested for them.",
     "resources",
     resources.join(psas, _OF_MSP)
+    .outerjoin(exclusions, EXCLUSION)
     .outerjoin(
         subscriptions,
         and_(
@@ -126,8 +136,11 @@ RELATION_CANDIDATES = Report(
             Kind.ID,
             _STATE,
             nullable=False,
-            help="linked, suggested, open (nothing is suggested) or usage_based (no count to bill: do not link).",
+            help="linked, suggested, open (nothing is suggested), excluded (someone left it out of billing) or usage_based (no "
+            "count to bill: do not link).",
         ),
+        of(exclusions, "excluded_reason", Kind.TEXT, "Why it is excluded.", nullable=True),
+        of(exclusions, "excluded_until", Kind.DATE, "The last day on which it is; null: until someone includes it."),
         of(resources, "relation_id", Kind.ID, HELP["relation_id"], nullable=True),
         Column("psa_connection_id", Kind.ID, psas.c.connection_id, nullable=False, help=HELP["psa_connection_id"]),
         *(
@@ -171,7 +184,7 @@ _TREE = (
             "names"
         ),
     )
-    .select_from(resources.join(psas, _OF_MSP).outerjoin(suggested_resources, _CHOICE))
+    .select_from(resources.join(psas, _OF_MSP).outerjoin(exclusions, EXCLUSION).outerjoin(suggested_resources, _CHOICE))
     .where(
         living(resources, "resources"), resources.c.status == "active", or_(resources.c.relation_id.is_(None), _HERE)
     )

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from deploy.sandbox.autotask import Desk
 from domain.events.names import OdinNames
-from domain.keys import CompanyId, MspId
+from domain.keys import CompanyId, MspId, PsaAgreementId
 from domain.policies import WHOLE_MSP, Scope
 from domain.relation_settings import RelationSettings
 from gateway.deciding import Deciding
@@ -19,8 +19,8 @@ from plumbing.catch_up import catch_up
 from plumbing.clock import FrozenClock
 from services.mapping import excluding, moving, operations, settling
 from services.mapping.reactor import reactor as mapping
-from services.mapping.wishes import Ask, parse_wishes
-from services.psa_writer import deciding
+from services.mapping.wishes import Ask, Refused, parse_wishes
+from services.psa_writer import by_hand, deciding
 from services.psa_writer.catalogue import read_catalogue
 from services.psa_writer.psa.port import AdjustmentOrder
 from services.psa_writer.writer import Writer
@@ -177,9 +177,21 @@ class Office:
         return self._code(deciding.approve(made, self.msp_id, [item], effective, "", uuid4().hex, who))
 
     def decide(self, who: str, what: str, request_id: str) -> str:
-        """The same for refuse, move and drop."""
+        """The same for refuse, move, drop, retry and release."""
+        made = self.writing.writer()
+        if what in ("retry", "release"):
+            return self._code(getattr(by_hand, what)(made, self.msp_id, [request_id], who))
         given = (uuid4().hex, who) if what == "move" else ("a test", uuid4().hex, who)
-        return self._code(getattr(deciding, what)(self.writing.writer(), self.msp_id, [request_id], *given))
+        return self._code(getattr(deciding, what)(made, self.msp_id, [request_id], *given))
+
+    def answer(self, who: str, agreement: str, moved_to: str | None) -> str:
+        """The code of the refusal, or "": where the relations of an ended agreement go; None: nowhere."""
+        to = PsaAgreementId(moved_to) if moved_to else None
+        try:
+            moving.answer_move(self.engine, self.clock, self.ask(who), (AUTOTASK, agreement), to, "as agreed")
+        except Refused as refused:
+            return refused.refusal.code
+        return ""
 
     def resolve(self, who: str, row: dict[str, Any], resolution: str) -> None:
         """The PSA's units of a row of the report drift adopted, or overwritten."""

@@ -90,6 +90,8 @@ class PeopleDecide(RuleBasedStateMachine):
         self.policies: dict[tuple[str, str | None], str] = {}
         self.wrong: list[str] = []
         self.edited_in_flight: set[str] = set()
+        #: Of an agreement that was cut short, which takes what we had scheduled behind its new end with it.
+        self.cut: set[int] = set()
         contoso, fabrikam = self.desk.add_account("Contoso Ltd"), self.desk.add_account("Fabrikam GmbH")
         self.contracts = {
             contoso: self.desk.add_contract(contoso, *ANNUAL),
@@ -229,14 +231,13 @@ class PeopleDecide(RuleBasedStateMachine):
         if held is not None:
             assert self.office.decide(who, what, held["request_id"]) in {"", "not_held"}
 
-    @rule(who=WHO, which=WHICH)
-    def someone_drops(self, who: str, which: int) -> None:
+    @rule(who=WHO, which=WHICH, what=st.sampled_from(["drop", "move", "retry", "release"]))
+    def someone_decides_on_what_failed(self, who: str, which: int, what: str) -> None:
         self.office.project()
-        stuck = [
-            row for row in self.office.report("failures") if row["state"] in ("open", "parked") and row["request_id"]
-        ]
+        rows = self.office.report("failures")
+        stuck = [row for row in rows if row["state"] in ("open", "parked") and row["request_id"]]
         if stuck:
-            self.office.decide(who, "drop", stuck[which % len(stuck)]["request_id"])
+            self.office.decide(who, what, stuck[which % len(stuck)]["request_id"])
 
     def _held(self, which: int) -> dict[str, Any] | None:
         self.office.work()
@@ -261,6 +262,32 @@ class PeopleDecide(RuleBasedStateMachine):
         rows = [row for row in self.office.report("drift") if row["kind"] in DRIFTS]
         if rows:
             self.office.resolve(who, rows[which % len(rows)], resolution)
+
+    @rule(next_one=st.sampled_from(["whole", "whole", "part", "none"]))
+    def an_agreement_ends(self, next_one: str) -> None:
+        """With this month; the one that follows it carries all products of it, or one, or there is none."""
+        if self.lines[3:]:
+            return
+        first = (self.office.today.replace(day=1) + timedelta(days=32)).replace(day=1)
+        ended = self.contracts[self.contoso]
+        if self.office.writing.intents().count("sent"):
+            self.edited_in_flight |= {str(line) for line in self.lines[:2]}
+        self.cut |= set(self.lines[:2])
+        self.desk.set_contract_end(ended, first - timedelta(days=1))
+        if next_one != "none":
+            self.contracts[self.contoso] = self.desk.add_contract(self.contoso, first, ANNUAL[1])
+            names = PRODUCTS if next_one == "whole" else PRODUCTS[:1]
+            self.lines += [self._line(self.contracts[self.contoso], name, 5) for name in names]
+        self.office.read_catalogue()
+
+    @rule(who=WHO, which=WHICH, stay=st.booleans())
+    def someone_answers_a_question(self, who: str, which: int, stay: bool) -> None:  # noqa: FBT001 drawn
+        self.office.work()
+        self.office.project()
+        rows = [row for row in self.office.report("questions") if row["state"] == "open"]
+        if rows:
+            moved_to = None if stay else str(self.contracts[self.contoso])
+            self.office.answer(who, rows[which % len(rows)]["subject_id"], moved_to)
 
     def _days(self, line: int) -> Iterator[date]:
         today = self.office.today
@@ -377,8 +404,9 @@ class PeopleDecide(RuleBasedStateMachine):
         if wanted is None:
             assert row["kind"] == "not_read"
             return
-        days = [max(self._days(line))]
-        there = self.desk.units(line, days[0])
+        if line in self.cut:
+            return
+        there = self.desk.units(line, max(self._days(line)))
         if there == wanted:
             return
         waits = self._waits(product_id, row)

@@ -272,6 +272,20 @@ def test_moved_and_held_again_for_the_same_is_told_again(braked: Writing) -> Non
     assert decide(braked, "approve", request) == [""]
 
 
+@pytest.mark.parametrize("what", ["move", "retry"])
+def test_what_a_person_let_go_and_waits_for_the_same_again_is_told_again(braked: Writing, what: str) -> None:
+    request = braked.request(braked.add_product(4, braked.add_agreement(end=date(2026, 7, 10))), 5)
+    braked.work()
+
+    if what == "move":
+        decide(braked, "move", request)
+    else:
+        by_hand.retry(braked.writer(), braked.msp_id, [request], "anna")
+    braked.work()
+
+    assert (len(braked.told(AdjustmentParked)), braked.states()[request]) == (2, "parked")
+
+
 def test_dropped_is_not_tried_again(braked: Writing) -> None:
     request = braked.request(braked.add_product(4, braked.add_agreement(end=date(2026, 7, 10))), 5)
     braked.work()

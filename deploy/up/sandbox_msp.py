@@ -18,6 +18,8 @@ from deploy.sandbox.world import make_world
 from deploy.servers import loopback
 from deploy.up.screen import step, wait_until
 from domain.keys import MspId
+from gateway.deciding import Deciding
+from gateway.draft_policies import PolicyChange
 from gateway.people.breached import Breached
 from gateway.people.links import choose_password
 from gateway.people.permissions import Role
@@ -87,6 +89,8 @@ def add_sandbox_msp(sandboxes: Sandboxes, engine: Engine, clock: Clock, keys: Ma
     set_up = SetUp(engine, clock, "operator")
     if saved is None:
         set_up.add_msp(MSP, "Sandbox MSP", "UTC")
+        # Changes shall arrive while somebody watches, in the last hours of a month too.
+        Deciding(engine, clock, "operator").save(MSP, [PolicyChange("freeze_hours", "0")])
     for kind, (settings, secrets) in _accounts(sandboxes).items():
         before = (saved or {}).get(kind, {})
         if any(before.get(name) != value for name, value in settings.items() if name in {"gateway_url", "address"}):

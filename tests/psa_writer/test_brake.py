@@ -77,6 +77,12 @@ def test_a_large_change_waits_for_a_person_who_lets_it_out(
     assert braked.desk.oracle() == []
 
 
+def changed(policy: str, before: str, after: str) -> tuple[str, PolicyChanged]:
+    """What is told of a policy that the whole MSP has from now on."""
+    whole = {"company_id": None, "resource_id": None, "policies_version": 1}
+    return "policies", PolicyChanged(policy=policy, previous_value=before, value=after, **whole)
+
+
 def test_a_hold_tells_dates_and_money_and_what_speaks_for_it(braked: Writing) -> None:
     # given a poll that read everything, and a product that had 300 units asked for before
     line = braked.add_product(300)
@@ -445,7 +451,7 @@ def test_another_mode_lets_out_what_was_only_shown(braked: Writing) -> None:
     braked.work()
 
     set_policy(braked, "mode", "unattended")
-    braked.world.append(("policy/mode", PolicyChanged(policy="mode", previous_value="shadow", value="unattended")))
+    braked.world.append(changed("mode", "shadow", "unattended"))
     braked.work()
 
     assert [each.unit_change for each in braked.desk.ledger()] == [1]
@@ -457,7 +463,7 @@ def test_a_changed_policy_tells_nothing_again_and_keeps_the_first_approval(brake
     braked.work()
     decide(braked, "approve", request)
 
-    braked.world.append(("policy/x", PolicyChanged(policy="brake_swing_units", previous_value="500", value="400")))
+    braked.world.append(changed("brake_swing_units", "500", "400"))
     braked.work()
 
     assert (rules(braked), braked.states()[request]) == (["fall"], "held")
@@ -475,7 +481,7 @@ def test_what_is_held_anew_with_other_numbers_has_lost_its_first_approval(braked
 
     # when somebody edits the units, and it is judged anew
     braked.desk.edit_units(line, 300, TODAY)
-    braked.world.append(("policy/x", PolicyChanged(policy="brake_swing_units", previous_value="500", value="400")))
+    braked.world.append(changed("brake_swing_units", "500", "400"))
     braked.work()
 
     # then

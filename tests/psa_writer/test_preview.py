@@ -47,7 +47,7 @@ def test_a_preview_tells_what_stands_against_the_post(braked: Writing) -> None:
     found = ask(braked, (ended, 12), (large, 900), (999_999, 1))
 
     assert [row["hindrance"] and row["hindrance"]["code"] for row in found] == ["agreement_ended", None, "product_gone"]
-    assert [row["held"] and row["held"]["code"] for row in found] == [None, "fall", None]
+    assert [row["held"] and row["held"]["code"] for row in found] == [None, "rise", None]
 
 
 def test_a_preview_of_a_psa_that_cannot_be_read_says_so(writing: Writing) -> None:

@@ -97,7 +97,7 @@ def test_the_price_that_a_preview_shows_is_what_the_sandbox_invoices_to_the_cent
     engine = make_engine(units, start, start + timedelta(1_094), period, price)
     day = start + timedelta(offset)
     before = as_read(engine, day)
-    shown = prorate(before.period(day), day, units, target, None, None, Money(price, "USD")).price
+    shown = prorate(before.period(day), day, units, target, None, None, Money(price, "USD"), Money(price, "USD")).price
 
     # when the sandbox takes it and invoices
     adjust(engine, day, target - units)

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
@@ -117,6 +117,8 @@ class PeopleDecide(RuleBasedStateMachine):
         try:
             if not self.wrong:
                 self._becomes_quiet()
+            self.ground.seen.update(type(event).__name__ for event in self.office.world.happened())
+            self.ground.seen["examples"] += 1
         finally:
             self.office.engine.dispose()
             self.ground.leave()
@@ -234,7 +236,7 @@ class PeopleDecide(RuleBasedStateMachine):
     @rule(who=WHO, which=WHICH, what=st.sampled_from(["drop", "move", "retry", "release"]))
     def someone_decides_on_what_failed(self, who: str, which: int, what: str) -> None:
         self.office.project()
-        rows = self.office.report("failures")
+        rows = sorted(self.office.report("failures"), key=lambda row: row["first_failed_at"])
         stuck = [row for row in rows if row["state"] in ("open", "parked") and row["request_id"]]
         if stuck:
             self.office.decide(who, what, stuck[which % len(stuck)]["request_id"])
@@ -242,7 +244,7 @@ class PeopleDecide(RuleBasedStateMachine):
     def _held(self, which: int) -> dict[str, Any] | None:
         self.office.work()
         self.office.project()
-        rows = self.office.report("held_adjustments")
+        rows = sorted(self.office.report("held_adjustments"), key=lambda row: row["psa_product_id"])
         return rows[which % len(rows)] if rows else None
 
     # The PSA
@@ -411,7 +413,7 @@ class PeopleDecide(RuleBasedStateMachine):
             return
         waits = self._waits(product_id, row)
         place = waits or [row["kind"]]
-        event(f"a difference stands in: {place[0]}")
+        self.ground.seen[f"a difference in: {place[0]}"] += 1
         assert len(place) == 1, (there, place, self._said(row))
         assert waits or row["kind"] in DRIFTS, (there, self._said(row))
 
@@ -449,6 +451,8 @@ class Ground:
 
     def __init__(self, postgres: Postgres, template: str, sandbox: Desk) -> None:
         self._postgres, self._template, self._sandbox = postgres, template, sandbox
+        #: What the examples came to, for who runs many.
+        self.seen: Counter[str] = Counter()
 
     def new_office(self, looks: Callable[[Sequence[AdjustmentOrder]], None]) -> Office:
         self._database = fresh_database(self._postgres, self._template)
@@ -480,6 +484,13 @@ def test_whatever_people_decide_nothing_leaves_that_may_not_and_a_difference_sta
     ground: Ground,
 ) -> None:
     PeopleDecide.ground = ground
+    try:
+        _run()
+    finally:
+        print(dict(ground.seen.most_common()))
+
+
+def _run() -> None:
     run_state_machine_as_test(
         PeopleDecide,
         settings=settings(

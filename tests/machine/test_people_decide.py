@@ -221,10 +221,10 @@ class PeopleDecide(RuleBasedStateMachine):
         if code == "same_person":
             assert who in held["approved_by"]
 
-    @rule(which=WHICH)
-    def two_people_approve(self, which: int) -> None:
+    @rule(which=WHICH, people=st.sampled_from([PEOPLE, PEOPLE, ("anna", "anna")]))
+    def several_people_approve(self, which: int, people: tuple[str, ...]) -> None:
         held = self._held(which)
-        for who in PEOPLE if held else ():
+        for who in people if held else ():
             self.office.approve(who, held, "as_planned", held["target_units"], held["units_before"])
 
     @rule(who=WHO, which=WHICH, what=st.sampled_from(["refuse", "move"]))

@@ -11,6 +11,7 @@ from domain.events import CloseReopened, CloseSignedOff, Evidence, PollCompleted
 from domain.events.reconciler import REASONS_OF_POLLS
 from domain.months import Month
 from domain.policies import Policies
+from plumbing import setup
 from services.psa_writer import intents
 from services.psa_writer.as_read import AsRead
 from services.psa_writer.check_brake import (
@@ -25,6 +26,7 @@ from services.psa_writer.check_brake import (
     units_moved,
 )
 from services.psa_writer.decide_post import Plan
+from services.psa_writer.intents import Intent
 from services.psa_writer.open_requests import OpenRequest
 from services.psa_writer.policies_for import fed_by
 from services.psa_writer.psa.port import PsaProduct
@@ -293,3 +295,16 @@ def free_to_go(
         and request.effective == each.request.effective
         and brake.of_request(request, each.plan) is None
     }
+
+
+def held_back(
+    connection: Connection, round_: Round, sent: Iterable[Intent], known: Mapping[str, OpenRequest]
+) -> set[str]:
+    """The requests whose intents, of which nothing was applied, would not be free to go today: they were at their mark, and the
+    mode, a limit or the day has changed since."""
+    own: dict[str, list[Intent]] = {}
+    for intent in sent:
+        own.setdefault(intent.request_id, []).append(intent)
+    brake = load(connection, round_, [known[each] for each in own], setup.policies(connection, round_.msp_id))
+    plans = {each: intents.as_plan(its, round_.today) for each, its in own.items()}
+    return {each for each, plan in plans.items() if brake.of_request(known[each], plan) is not None}

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 
 def retry(writer: Writer, msp_id: MspId, request_ids: Sequence[str], actor: str) -> dict[str, Any]:
-    """{"results": [{"id", "ok", "refusal"}]}: each of the requests tried again at once, whatever pause its connection makes.
+    """{"results": [{"id", "ok", "refusal"}]}: each of the requests tried again at once, whatever pause its connection makes;
+    should it wait for the same again, that is told.
     What the brake holds is not among them, that is approved; nor what contradicts, that is released."""
 
     def why_not(request: OpenRequest) -> dict[str, str] | None:
@@ -84,7 +85,7 @@ def _let_go(
         going = sorted({result["id"] for result in results if result["ok"]})
         rows = connection.execute(
             text(
-                """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now,
+                """UPDATE psa_writer.requests SET state = 'planned', next_try_at = :now, told_at = NULL,
                    released = released OR :released, contradictions = CASE WHEN :released THEN 0 ELSE contradictions END,
                    stream_version = stream_version + 1
                    WHERE msp_id = :m AND request_id = ANY(:ids) RETURNING connection_id"""

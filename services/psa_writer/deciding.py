@@ -33,7 +33,8 @@ Refused = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a request becomes by a person's word. approvals None: as they are; approved: what may go out now."""
+    """What a request becomes by a person's word. approvals None: as they are; approved: what may go out now. Once planned, it was
+    let go: should it be held or parked again, that is told, though nothing about it has changed."""
 
     state: str
     event: AdjustmentApproved | AdjustmentRefused | AdjustmentMoved | AdjustmentDropped
@@ -201,6 +202,7 @@ def _save(
                    next_try_at = CASE WHEN :state = 'planned' THEN CAST(:now AS timestamptz)
                        WHEN :state = 'held' THEN next_try_at END,
                    approvals = coalesce(CAST(:approvals AS jsonb), approvals), approved = CAST(:approved AS jsonb),
+                   told = CASE WHEN :state <> 'planned' THEN told END, told_at = CASE WHEN :state <> 'planned' THEN told_at END,
                    operations = operations || to_jsonb(CAST(:operation_id AS text)), stream_version = stream_version + 1
                    WHERE msp_id = :m AND request_id = :request_id"""
             ),

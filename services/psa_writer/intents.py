@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Row, text
 from domain.keys import ConnectionId, MspId, PsaAgreementId, PsaProductId
 from domain.money import Money
 from services.psa_writer.as_read import Calibration
+from services.psa_writer.decide_post import Change, Plan
 from services.psa_writer.psa.port import AdjustmentOrder, UnitsRow
+from services.psa_writer.psa.units_on import units_on
 from services.psa_writer.rows_kept import from_json, to_json
 
 
@@ -66,6 +68,26 @@ class Intent:
     def money(self, amount: Decimal | None) -> Money | None:
         """The amount in the intent's currency."""
         return None if amount is None or self.currency is None else Money(amount, self.currency)
+
+
+def as_plan(own: Sequence[Intent], today: date) -> Plan:
+    """What the intents of one request set out to do, beside the units of today as they were read for it."""
+    by_date = sorted(own, key=lambda intent: intent.effective_date)
+    reading = "change" if own[0].calibration == "change" else "total"
+    return Plan(
+        tuple(
+            Change(
+                intent.effective_date,
+                intent.unit_change,
+                intent.units_before,
+                intent.units_after,
+                intent.money(intent.unit_cost),
+                intent.money(intent.unit_price),
+            )
+            for intent in by_date
+        ),
+        units_on(own[0].rows_read, today, reading),  # type: ignore[arg-type]
+    )
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,13 @@ from plumbing import event_log, setup
 from plumbing.budget import BudgetSpent
 from plumbing.catch_up import catch_up
 from plumbing.pausing import may_post
-from services.psa_writer import intents, leases, open_requests, standing, tell
+from services.psa_writer import braking, intents, leases, open_requests, standing, tell
 from services.psa_writer.braking import Planned, free_to_go
-from services.psa_writer.check_brake import limits_of
 from services.psa_writer.choose_pause import FIRST_SECONDS
 from services.psa_writer.failing import as_failure, failed
 from services.psa_writer.intents import Intent
 from services.psa_writer.leases import POSTS, Lease
 from services.psa_writer.open_requests import TO_DO, OpenRequest
-from services.psa_writer.policies_for import fed_by
 from services.psa_writer.prorate import prorate
 from services.psa_writer.psa.port import Outcome, PsaFailure, Unknown
 from services.psa_writer.reactor import reactor
@@ -70,7 +68,8 @@ def mark(round_: Round, planned: Sequence[Planned], held: Lease) -> list[Intent]
 
 def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Intent]:
     """The same intents as a new batch, under the same conditions as at first. Those that must not go out any more are closed;
-    while posts are paused, or in shadow mode, all are, and their requests planned anew when they go on."""
+    while posts are paused all are, and so are those that the brake would hold or only show by now (another mode, a month that
+    stands still): their requests are planned anew."""
     if not rest or not _caught_up(round_):
         return []
     with round_.writer.engine.begin() as connection:
@@ -86,7 +85,8 @@ def mark_again(round_: Round, rest: Sequence[Intent], held: Lease) -> list[Inten
             left = open_requests.locked(connection, round_.msp_id, [intent.request_id for intent in dropped])
             waiting = [i for i, request in left.items() if request.state in ("sending", "unknown")]
             open_requests.plan_anew(connection, round_.msp_id, waiting, round_.now)
-        stopped = open_ & _are_shadowed(connection, round_, known.values()) if may else open_
+        by_now = [intent for intent in ours if intent.request_id in open_]
+        stopped = braking.held_back(connection, round_, by_now, known) if may else open_
         back = [intent for intent in ours if intent.request_id in stopped]
         if back:
             intents.close(connection, round_.msp_id, back, "not_applied", round_.now, "posts were stopped")
@@ -223,12 +223,6 @@ def _still_open(
 def _let_by_the_brake(connection: Connection, round_: Round, planned: Sequence[Planned]) -> set[str]:
     known = open_requests.locked(connection, round_.msp_id, [each.request.request_id for each in planned])
     return free_to_go(connection, round_, planned, known, setup.policies(connection, round_.msp_id))
-
-
-def _are_shadowed(connection: Connection, round_: Round, known: Iterable[OpenRequest]) -> set[str]:
-    """The requests whose product may no longer be posted at all."""
-    decided = setup.policies(connection, round_.msp_id)
-    return {each.request_id for each in known if limits_of(decided, fed_by(each.wish)).mode == "shadow"}
 
 
 def _intents(planned: Planned, held: Lease, batch_id: str, now: datetime) -> list[Intent]:

@@ -14,13 +14,18 @@ def nothing() -> None:
     """Happens."""
 
 
+def unseen(_orders: Sequence[AdjustmentOrder]) -> None:
+    """Nobody looks at them."""
+
+
 def meddling(
     opener: Opener,
     before_create: Callable[[], None] = nothing,
     after_create: Callable[[], None] = nothing,
     after_units: Callable[[], None] = nothing,
+    on_orders: Callable[[Sequence[AdjustmentOrder]], None] = unseen,
 ) -> Opener:
-    """The opener of a PSA with these happenings, each time."""
+    """The opener of a PSA with these happenings, each time. on_orders: looks at what a create is about to send."""
 
     class Meddled:
         def __init__(self, psa: Any) -> None:
@@ -35,6 +40,7 @@ def meddling(
 
         def create_adjustments(self, orders: Sequence[AdjustmentOrder]) -> Outcome:
             before_create()
+            on_orders(orders)
             outcome = self._psa.create_adjustments(orders)
             after_create()
             return outcome

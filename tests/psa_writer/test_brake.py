@@ -264,6 +264,34 @@ def test_moved_is_planned_from_the_next_period_and_not_approved_by_that(braked: 
     assert [each.effective_date for each in braked.desk.ledger()] == [AUGUST]
 
 
+def test_moved_and_held_again_for_the_same_is_told_again(braked: Writing) -> None:
+    # given a fall, which counts from the next period anyway
+    request = braked.request(braked.add_product(60), 40)
+    braked.work()
+
+    # when
+    decide(braked, "move", request)
+    braked.work()
+
+    # then nobody takes it for gone
+    assert (rules(braked), braked.states()[request]) == (["fall", "fall"], "held")
+    assert decide(braked, "approve", request) == [""]
+
+
+@pytest.mark.parametrize("what", ["move", "retry"])
+def test_what_a_person_let_go_and_waits_for_the_same_again_is_told_again(braked: Writing, what: str) -> None:
+    request = braked.request(braked.add_product(4, braked.add_agreement(end=date(2026, 7, 10))), 5)
+    braked.work()
+
+    if what == "move":
+        decide(braked, "move", request)
+    else:
+        by_hand.retry(braked.writer(), braked.msp_id, [request], "anna")
+    braked.work()
+
+    assert (len(braked.told(AdjustmentParked)), braked.states()[request]) == (2, "parked")
+
+
 def test_dropped_is_not_tried_again(braked: Writing) -> None:
     request = braked.request(braked.add_product(4, braked.add_agreement(end=date(2026, 7, 10))), 5)
     braked.work()
@@ -386,6 +414,34 @@ def test_shadow_mode_that_is_switched_on_after_the_plan_was_made_stops_the_post(
     assert (braked.desk.calls.count("create"), braked.intents()) == (0, [])
     braked.work()
     assert len(braked.told(AdjustmentShadowed)) == 1
+
+
+@pytest.mark.parametrize(("policy", "value"), [("mode", "approve"), ("mode", "shadow"), ("brake_rise_units", "3")])
+def test_what_was_not_applied_is_not_sent_again_when_the_brake_would_stop_it_by_now(
+    braked: Writing, policy: str, value: str
+) -> None:
+    # given a post of which nobody knows, and that came to nothing
+    request = braked.request(braked.add_product(4), 12)
+    braked.desk.faults.script("reset", "create", when="before")
+    braked.work()
+
+    # when
+    set_policy(braked, policy, value)
+    braked.settle(600)
+
+    # then
+    assert (braked.desk.ledger(), braked.states()[request]) == ([], "shadowed" if value == "shadow" else "held")
+
+
+def test_what_was_not_applied_is_not_sent_again_into_a_month_that_stands_still(braked: Writing) -> None:
+    request = braked.request(braked.add_product(4), 12)
+    braked.desk.faults.script("reset", "create", when="before")
+    braked.work()
+
+    braked.wait((datetime(2026, 7, 31, 18, tzinfo=UTC) - braked.clock.moment).total_seconds())
+    braked.settle(600)
+
+    assert (braked.desk.ledger(), braked.states()[request], rules(braked)) == ([], "held", ["freeze"])
 
 
 def test_another_mode_lets_out_what_was_only_shown(braked: Writing) -> None:

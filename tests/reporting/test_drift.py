@@ -92,6 +92,17 @@ def test_units_that_a_person_adopted_are_our_own_until_the_count_moves_or_someon
     )
 
 
+def test_an_edit_before_the_day_of_our_only_post_is_an_edit(engine: Engine, msp_id: MspId) -> None:
+    # given a fall that counts from the next period on, posted on top of what was read
+    scheduled = h.posted(A, P, "q1", -4, units_before=12, units_after=8, effective_date=NEXT_PERIOD)
+    given = [h.discovered(A, "8"), h.product(P), h.units(P, 12), h.linked(A, P), h.requested(A, P, "q1", 8), scheduled]
+    assert three(told(engine, msp_id, *given)) == (8, 12, 12, 4, "scheduled")
+
+    # when, then
+    assert three(told(engine, msp_id, h.units(P, 10))) == (8, 12, 10, 2, "edited_by_hand")
+    assert three(told(engine, msp_id, h.units(P, 12))) == (8, 12, 12, 4, "scheduled")
+
+
 def test_an_edit_back_to_what_was_read_long_ago_is_an_edit_as_well(engine: Engine, msp_id: MspId) -> None:
     assert three(told(engine, msp_id, *linked_at_12(), h.units(P, 11))) == (12, 12, 11, -1, "edited_by_hand")
 

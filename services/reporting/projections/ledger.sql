@@ -13,14 +13,15 @@ ORDER BY 3, 4, 5;
 
 -- What follows from it for each product that something was said of. read: the newest reading; a post that was in force when it was
 -- told was read back and is one as well. left: what we know we left on the day of that reading; settled: once all that we posted
--- counts. Our newest word up to a day holds from its own day on, and what we had posted before it for days in between comes on top.
+-- counts. Our newest word up to a day holds from its own day on, and what we had posted before it for days in between comes on top. While
+-- all our words are of later days, we left what was read by the time of the newest.
 WITH touched AS (
     SELECT DISTINCT payload ->> 'psa_connection_id' AS psa_connection_id, payload ->> 'psa_product_id' AS psa_product_id
     FROM ({events}) e
 ),
 zone AS (SELECT time_zone FROM setup.msps WHERE msp_id = :msp_id)
 INSERT INTO reporting.product_units ({product_units.columns})
-SELECT :msp_id, :generation, t.psa_connection_id, t.psa_product_id, r.units, r.day, r.told_at, l.units, s.units, s.told_at
+SELECT :msp_id, :generation, t.psa_connection_id, t.psa_product_id, r.units, r.day, r.told_at, coalesce(o.units, f.units), s.units, s.told_at
 FROM touched t CROSS JOIN zone
 LEFT JOIN LATERAL (
     SELECT e.units, e.told_at, CASE e.kind WHEN 'read' THEN e.on_date ELSE (e.told_at AT TIME ZONE time_zone)::date END AS day
@@ -42,7 +43,19 @@ LEFT JOIN LATERAL (
         AND e.psa_connection_id = t.psa_connection_id AND e.psa_product_id = t.psa_product_id
         AND e.kind <> 'read' AND e.on_date <= r.day
     ORDER BY e.position DESC LIMIT 1
-) l ON true
+) o ON true
+LEFT JOIN LATERAL (
+    SELECT f.units FROM reporting.ledger f
+    WHERE o.units IS NULL AND f.msp_id = :msp_id AND f.generation = :generation
+        AND f.psa_connection_id = t.psa_connection_id AND f.psa_product_id = t.psa_product_id AND f.kind = 'read'
+        AND f.told_at <= (
+            SELECT e.told_at FROM reporting.ledger e
+            WHERE e.msp_id = :msp_id AND e.generation = :generation
+                AND e.psa_connection_id = t.psa_connection_id AND e.psa_product_id = t.psa_product_id AND e.kind <> 'read'
+            ORDER BY e.position DESC LIMIT 1
+        )
+    ORDER BY f.position DESC LIMIT 1
+) f ON true
 LEFT JOIN LATERAL (
     SELECT e.told_at, e.units + (
         SELECT coalesce(sum(p.unit_change), 0) FROM reporting.ledger p

@@ -125,11 +125,12 @@ def load(connection: Connection, msp_id: MspId, ids: Sequence[ProductId]) -> lis
 
 
 def resources(connection: Connection, msp_id: MspId, keys: Sequence[str]) -> dict[str, Feed]:
-    """What the resources would feed a product with, by key; those that are known."""
+    """What the resources would feed a product with, by key, were they linked anew; those that are known."""
     rows = connection.execute(
         text(
             """SELECT connection_id, company_id, company_name, subscription_id, subscription_name, resource_id,
-                      resource_name, resource_key, count AS last_count, unit_cost, cost_currency, billing_months
+                      resource_name, resource_key, count AS last_count, unit_cost, cost_currency, catalogue_price,
+                      price_currency, billing_months, NULL AS settings, false AS frozen
                FROM reconciler.resources WHERE msp_id = :msp_id AND resource_key = ANY(CAST(:keys AS text[]))"""
         ),
         {"msp_id": msp_id, "keys": list(keys)},

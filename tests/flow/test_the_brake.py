@@ -36,7 +36,7 @@ MAKE_KEY = """mutation ($msp: String!, $name: String!, $scopes: [Scope!]!, $ends
 def msp(house: House) -> MspHouse:
     """An MSP whose brake is on, and whose months never stand still: this one may be near its end."""
     msp = house.add_msp(brake=True)
-    msp.set_up.set_policy(msp.msp_id, "freeze_hours", "0")
+    msp.decide("freeze_hours", "0")
     return msp
 
 
@@ -136,7 +136,7 @@ def test_in_shadow_mode_nothing_is_posted_and_the_report_says_what_would_have_be
 ) -> None:
     # given
     resource, line, _ = linked(msp, count=4, units=4)
-    msp.set_up.set_policy(msp.msp_id, "mode", "shadow")
+    msp.decide("mode", "shadow")
 
     # when
     for count in (5, 8):
@@ -155,7 +155,7 @@ def test_in_shadow_mode_nothing_is_posted_and_the_report_says_what_would_have_be
     wait_for(lambda: served.data(HELD, msp=msp.msp_id)["pulse"]["phase"] == "SHADOW", 30, what="the phase")
 
     # when another mode is chosen
-    msp.set_up.set_policy(msp.msp_id, "mode", "unattended")
+    msp.decide("mode", "unattended")
     msp.quiet()
 
     # then

@@ -152,7 +152,7 @@ def test_polls_and_catalogues_are_read_now(trueup: Run, msp: MspHouse) -> None:
 def test_a_large_change_is_listed_and_goes_out_when_the_operator_approves_it(trueup: Run, house: House) -> None:
     # given
     msp = house.add_msp(brake=True)
-    msp.set_up.set_policy(msp.msp_id, "freeze_hours", "0")
+    msp.decide("freeze_hours", "0")
     resource, line, _ = linked(msp, count=60, units=60)
     msp.odin.set_count(resource.subscription_id, resource.resource_id, 8)
     msp.poll()

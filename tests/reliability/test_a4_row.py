@@ -121,7 +121,7 @@ def test_a4_killed_after_it_was_approved_what_the_brake_held_is_posted_once(
     house: House, msp: MspHouse, step: str
 ) -> None:
     # given a change that mode approve holds, and that a person has approved while no writer runs
-    msp.set_up.set_policy(msp.msp_id, "mode", "approve")
+    msp.decide("mode", "approve")
     lines = ask_for_twelve(house, msp, products=1)
     holding = house.start("psa_writer")
     [held] = wait_for(lambda: msp.events("AdjustmentHeld"), 60, what="the hold")

@@ -8,6 +8,7 @@ away; whoever held it looks again after its commit, so an event that was rung in
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,6 +102,24 @@ def catch_up(
         passed += step
         told(passed)
         size = min(consumer.batch, size * 10)
+
+
+def read_to_head(engine: Engine, consumer: Consumer, msp_id: MspId, clock: Clock, seconds: float = 10) -> bool:
+    """Whether the consumer has read the log to where it ended when this was called: another replica may be at it this moment,
+    and is waited for, for so long."""
+    with engine.connect() as connection:
+        head = event_log.head(connection, msp_id)
+    position = text(f"SELECT position FROM {consumer.schema}.positions WHERE consumer = :name AND msp_id = :msp_id")
+    deadline = time.monotonic() + seconds
+    while True:
+        catch_up(engine, consumer, msp_id, clock)
+        with engine.connect() as connection:
+            stands = connection.scalar(position, {"name": consumer.name, "msp_id": msp_id}) or 0
+        if stands >= head:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
 
 
 def sweep(engine: Engine, consumers: Sequence[Consumer], clock: Clock) -> int:

@@ -20,7 +20,7 @@ from domain.events import RelationSet
 from domain.events.names import OdinNames, PsaNames
 from domain.keys import MspId
 from plumbing import setup
-from plumbing.catch_up import catch_up
+from plumbing.catch_up import read_to_head
 from plumbing.clock import Clock
 from services.mapping import known, record, tables
 from services.mapping.decide_relation import Known, Link, Refusal, Relation, Wish, decide_relation
@@ -84,7 +84,7 @@ def foresee_relations(engine: Engine, clock: Clock, msp_id: MspId, wishes: Seque
     """What set_relations would answer to the wishes now, each row with the ids and names of both sides where they are known;
     nothing is set."""
     _refuse_unknown_msp(engine, msp_id)
-    catch_up(engine, reactor(clock), msp_id, clock)
+    read_to_head(engine, reactor(clock), msp_id, clock)
     with engine.connect() as connection:
         facts = known.known_for(connection, msp_id, [given.wish for given in wishes if given.wish])
         today = clock.today(setup.msp(connection, msp_id).time_zone)
@@ -94,7 +94,7 @@ def foresee_relations(engine: Engine, clock: Clock, msp_id: MspId, wishes: Seque
 def foresee_clearing(engine: Engine, clock: Clock, msp_id: MspId, relation_ids: Sequence[str]) -> Results:
     """The same for clear_relations."""
     _refuse_unknown_msp(engine, msp_id)
-    catch_up(engine, reactor(clock), msp_id, clock)
+    read_to_head(engine, reactor(clock), msp_id, clock)
     with engine.connect() as connection:
         rows = known.relations_by_id(connection, msp_id, relation_ids)
     results = []
@@ -170,8 +170,8 @@ def once(engine: Engine, clock: Clock, ask: Ask, asked: object, decide: Decide) 
     _refuse_unknown_msp(engine, ask.msp_id)
     fingerprint = hashlib.sha256(orjson.dumps(asked)).hexdigest()
     try:
-        # What the person saw may be newer than what mapping has read; a replica that is at it already is done in a moment.
-        catch_up(engine, reactor(clock), ask.msp_id, clock)
+        # What the person saw may be newer than what mapping has read. One that has stopped decides by what it knows.
+        read_to_head(engine, reactor(clock), ask.msp_id, clock)
         with engine.begin() as connection:
             known.lock(connection, ask.msp_id)
             answer = _given_before(connection, ask, fingerprint)

@@ -1,7 +1,6 @@
 """Plans -> intents committed as sent, one create, and what its outcome means for each of them."""
 
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,9 +9,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, text
 
 from domain.money import Money
-from plumbing import event_log, setup
+from plumbing import setup
 from plumbing.budget import BudgetSpent
-from plumbing.catch_up import catch_up
+from plumbing.catch_up import read_to_head
 from plumbing.pausing import may_post
 from services.psa_writer import braking, intents, leases, open_requests, standing, tell
 from services.psa_writer.braking import Planned, free_to_go
@@ -29,7 +28,6 @@ from services.psa_writer.settling import Settlement, append, settle
 
 log = logging.getLogger(__name__)
 
-_CATCH_UP_SECONDS = 10
 _UNKNOWN_FIX = (
     "Nothing to do: when the PSA can no longer be working on it, reading back its units tells whether it was applied."
 )
@@ -168,22 +166,9 @@ def _ours(connection: Connection, round_: Round, batch: Sequence[Intent], held: 
 
 
 def _caught_up(round_: Round) -> bool:
-    """Whether our own consumer has read the log to where it ends now: another replica may be at it this moment."""
-    engine = round_.writer.engine
-    with engine.connect() as connection:
-        head = event_log.head(connection, round_.msp_id)
-    consumer = reactor(round_.writer.clock)
-    position = text("SELECT position FROM psa_writer.positions WHERE consumer = :name AND msp_id = :msp_id")
-    deadline = time.monotonic() + _CATCH_UP_SECONDS
-    while True:
-        catch_up(engine, consumer, round_.msp_id, round_.writer.clock)
-        with engine.connect() as connection:
-            stands = connection.scalar(position, {"name": consumer.name, "msp_id": round_.msp_id}) or 0
-        if stands >= head:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
+    """Whether our own consumer has read the log to where it ends now."""
+    writer = round_.writer
+    return read_to_head(writer.engine, reactor(writer.clock), round_.msp_id, writer.clock)
 
 
 def _keep_leases(connection: Connection, round_: Round, held: Lease, agreements: Sequence[str]) -> set[str]:

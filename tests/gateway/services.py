@@ -78,10 +78,8 @@ class Reconciler:
 
     @rpc
     def foresee(self, msp_id, pairs, cleared):
-        products = [
-            {**pair, "feeds": 1, "target_units": 8, "target_unit_cost": None, "reason": None, "fix": None}
-            for pair in pairs
-        ]
+        unsaid = dict.fromkeys(("target_unit_cost", "target_unit_price", "reason", "fix"))
+        products = [{**pair, "feeds": 1, "fed_by": [["1", "3"]], "target_units": 8, **unsaid} for pair in pairs]
         return {"products": products, "counts": {pair["resource_key"]: "8" for pair in pairs}}
 
 

@@ -95,7 +95,7 @@ def test_the_bell_counts_what_the_caller_has_not_read_and_survives_a_rebuild(
 
 
 def test_a_rule_in_the_app_says_for_which_kinds_the_bell_rings(own: Answering, engine: Engine, told: MspId) -> None:
-    assert len(own.data(BELL)["unreadNotifications"]["kinds"]) == 13
+    assert len(own.data(BELL)["unreadNotifications"]["kinds"]) == 14
     assert saved(own, kinds=["HELD"], channel="IN_APP")["ok"]
     h.append(engine, told, [h.parked(A, P, "q7"), h.failed(A, P, "q8")])
     h.project(engine, told)

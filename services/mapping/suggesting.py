@@ -26,9 +26,11 @@ from services.mapping.weigh_evidence import ALL
 Rows = list[dict[str, Any]]
 Company = tuple[str, str]
 
+#: So much of a name is looked at.
+LETTERS = 300
 _RESOURCES = """
-SELECT r.resource_key, r.connection_id, r.company_id, r.company_name, r.subscription_id, r.subscription_name, r.resource_id,
-    r.resource_name, r.mpn, r.currency, NOT r.gone AND NOT r.usage_based AND NOT coalesce(l.live, false) AS is_open,
+SELECT r.resource_key, r.connection_id, r.company_id, left(r.company_name, :letters) AS company_name, r.subscription_id,
+    left(r.subscription_name, :letters) AS subscription_name, r.resource_id, left(r.resource_name, :letters) AS resource_name, r.mpn, r.currency, NOT r.gone AND NOT r.usage_based AND NOT coalesce(l.live, false) AS is_open,
     max(r.billing_period) OVER (PARTITION BY r.connection_id, r.subscription_id) AS billing_period,
     l.psa_connection_id, l.psa_product_id, l.live
 FROM mapping.resources r LEFT JOIN mapping.relations l USING (msp_id, resource_key)
@@ -88,12 +90,14 @@ def refresh_due(engine: Engine, clock: Clock) -> None:
 
 def refresh(connection: Connection, msp_id: MspId, today: date) -> None:
     """Leaves in the tables just what is suggested now. today: the billing day in the MSP's time zone."""
-    resources = connection.execute(text(_RESOURCES), {"msp_id": msp_id}).all()
-    products = connection.execute(text(_PRODUCTS), {"msp_id": msp_id, "today": today}).all()
     customers: dict[str, dict[str, str]] = defaultdict(dict)
     for row in connection.execute(text(_CUSTOMERS), {"msp_id": msp_id}):
         customers[row.psa_connection_id][row.psa_customer_id] = row.psa_customer_name
     rows: dict[Table, Rows] = {table: [] for table in _TABLES}
+    # Before a PSA was read there is nothing to suggest, however much was bought.
+    given = {"msp_id": msp_id, "letters": LETTERS}
+    resources = connection.execute(text(_RESOURCES), given).all() if customers else []
+    products = connection.execute(text(_PRODUCTS), {"msp_id": msp_id, "today": today}).all() if customers else []
     for psa_connection_id, of_psa in customers.items():
         lines = [row for row in products if row.psa_connection_id == psa_connection_id]
         for table, suggested in _suggested(resources, lines, of_psa).items():

@@ -31,7 +31,8 @@ LETTERS = 300
 _RESOURCES = """
 SELECT r.resource_key, r.connection_id, r.company_id, left(r.company_name, :letters) AS company_name, r.subscription_id,
     left(r.subscription_name, :letters) AS subscription_name, r.resource_id,
-    left(r.resource_name, :letters) AS resource_name, r.mpn, r.currency, NOT r.gone AND NOT r.usage_based AND NOT coalesce(l.live, false) AS is_open,
+    left(r.resource_name, :letters) AS resource_name, r.mpn, r.currency,
+    NOT r.gone AND NOT r.usage_based AND NOT coalesce(l.live, false) AS is_open,
     max(r.billing_period) OVER (PARTITION BY r.connection_id, r.subscription_id) AS billing_period,
     l.psa_connection_id, l.psa_product_id, l.live
 FROM mapping.resources r LEFT JOIN mapping.relations l USING (msp_id, resource_key)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Event
 
 import pytest
 from sqlalchemy import text
@@ -272,3 +273,32 @@ def test_old_answers_are_forgotten(mapping: Mapping) -> None:
 
     # then
     assert mapping.set(mapping.wish(), operation_id="click")[0]["note"] == "already_set"
+
+
+def test_what_another_replica_is_reading_at_this_moment_is_waited_for(mapping: Mapping) -> None:
+    # given: what shall be linked is new, and a replica holds the place where mapping stands in the log
+    mapping.catch_up()
+    late = odin(resource_id="100999", resource_name="Visio")
+    mapping.append(discovered(late))
+    held, let_go = Event(), Event()
+
+    def read() -> None:
+        with mapping.engine.begin() as connection:
+            connection.execute(text("SELECT position FROM mapping.positions FOR UPDATE"))
+            held.set()
+            let_go.wait(5)
+
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(read)
+        held.wait(5)
+
+        # when
+        setting = threads.submit(mapping.set, mapping.wish(late))
+        with pytest.raises(TimeoutError):
+            setting.result(0.5)
+        let_go.set()
+        reading.result()
+
+        # then
+        [linked] = setting.result(20)
+    assert (linked["ok"], linked["refusal"]) == (True, None)

@@ -7,7 +7,7 @@ for the same resource is learnt from the live relations of other companies; noth
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -104,18 +104,25 @@ class Suggested:
     products: Mapping[str, Choice]
 
 
-def suggest_products(bought: Iterable[Bought], customer: Customer, habits: Habits, comparing: Comparing) -> Suggested:
-    """What is suggested for resources of one company; choices below LEAST are left out."""
+def suggest_products(
+    bought: Iterable[Bought],
+    customer: Customer,
+    habits: Habits,
+    comparing: Comparing,
+    rest: Callable[[], None] = lambda: None,
+) -> Suggested:
+    """What is suggested for resources of one company; choices below LEAST are left out. rest: called every few weighings, since
+    a large company against a large customer takes minutes."""
     by_subscription: dict[str, list[Bought]] = defaultdict(list)
     for one in bought:
         by_subscription[one.subscription_id].append(one)
     agreements: dict[str, Choice] = {}
     products: dict[str, Choice] = {}
     for subscription_id, resources in sorted(by_subscription.items()):
-        scores = {
-            line.product_id: [weigh_product(one, line, customer, habits, comparing) for one in resources]
-            for line in customer.lines
-        }
+        scores: dict[str, list[Scale]] = {}
+        for line in customer.lines:
+            rest()
+            scores[line.product_id] = [weigh_product(one, line, customer, habits, comparing) for one in resources]
         agreement_id = habits.agreement_of.get((resources[0].connection_id, subscription_id))
         if agreement_id is None:
             choice = _agreement(resources, customer, habits, scores)

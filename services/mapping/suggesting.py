@@ -142,7 +142,7 @@ def _suggested(
             continue
         score = ALL if company in linked else found[company].score
         customer = Customer(names[customer_id], lines_of[customer_id], score)
-        suggested = suggest_products(map(_bought, bought), customer, habits, comparing)
+        suggested = suggest_products(map(_bought, bought), customer, habits, comparing, _rest)
         agreements = {line.agreement_id: line.agreement_name for line in customer.lines}
         key = {"connection_id": company[0], "company_id": company[1]}
         for subscription_id, choice in suggested.agreements.items():

@@ -291,3 +291,13 @@ def test_of_messy_names_the_strong_are_right_and_the_sums_hold(seed: int) -> Non
     assert right / len(strong) > 0.97
     assert all(LEAST <= choice.score <= ALL for choice in found.values())
     assert all(sum(one.weight for one in choice.evidence) == choice.score for choice in found.values())
+
+
+def test_a_large_company_lets_others_have_a_turn_before_each_line_of_each_subscription() -> None:
+    resources = [bought(f"Mail {n}", resource=str(n), subscription=f"s{n % 3}") for n in range(9)]
+    lines = [line(f"Mail {n}", product=str(n)) for n in range(5)]
+    turns: list[None] = []
+
+    suggest_products(resources, Customer("Contoso", lines, ALL), Habits(), Comparing(), lambda: turns.append(None))
+
+    assert len(turns) == 3 * len(lines)
